@@ -1,0 +1,54 @@
+package inngest
+
+// A Code names why the gateway itself refused or failed something. The same
+// word stands in X-Gateway-Error, in the problem+json body, in metric labels
+// and in docs/errors.md.
+type Code string
+
+// Codes of call requests whose signature or identity was not believed.
+const (
+	CodeSignatureMissing   Code = "signature_missing"
+	CodeSignatureMalformed Code = "signature_malformed"
+	CodeSignatureExpired   Code = "signature_expired"
+	CodeSignatureMismatch  Code = "signature_mismatch"
+	CodeIdentityMismatch   Code = "identity_mismatch"
+)
+
+// Codes of requests that the gateway does not take.
+const (
+	CodeUnknownPath         Code = "unknown_path"
+	CodeMethodNotAllowed    Code = "method_not_allowed"
+	CodeVersionNotSupported Code = "version_not_supported"
+	CodeMalformedRequest    Code = "malformed_request" // could be read in two ways
+	CodeHeadTooLarge        Code = "head_too_large"
+	CodeURITooLong          Code = "uri_too_long"
+	CodeBodyTooLarge        Code = "body_too_large"
+	CodeBodyTooSlow         Code = "body_too_slow"
+	CodeMemoryExhausted     Code = "memory_exhausted"
+	CodeTooManyConnections  Code = "too_many_connections"
+	CodeServerKindRefused   Code = "server_kind_refused"
+	CodeUnsignedSyncRefused Code = "unsigned_sync_refused"
+	CodeUnauthorized        Code = "unauthorized" // apps and admin listener: no or wrong token
+	CodeUnknownApp          Code = "unknown_app"
+	CodeMalformedRegister   Code = "malformed_register"
+	CodeInternal            Code = "internal"
+	CodeDraining            Code = "draining"
+)
+
+// Codes of exchanges with an upstream that failed, or whose answer must not
+// reach Inngest.
+const (
+	CodeUpstreamRefused    Code = "upstream_refused"    // no connection
+	CodeUpstreamReset      Code = "upstream_reset"      // connection lost before the whole answer
+	CodeUpstreamTimeout    Code = "upstream_timeout"    // a configured limit passed
+	CodeUpstreamBusy       Code = "upstream_busy"       // no connection became free in time
+	CodeUpstreamOpen       Code = "upstream_open"       // every circuit breaker is open
+	CodeUpstreamBadAnswer  Code = "upstream_bad_answer" // framing in doubt, unasked 101
+	CodeUpstreamTooLarge   Code = "upstream_too_large"  // answer over the limit
+	CodeUpstreamUnready    Code = "upstream_unready"    // status >= 400 that no SDK sent
+	CodeUpstreamRedirect   Code = "upstream_redirect"   // redirect to a foreign origin
+	CodeUpstreamEmpty      Code = "upstream_empty"      // 206 with an empty list
+	CodeUpstreamUntrusted  Code = "upstream_untrusted"  // signature of the answer does not verify
+	CodeUpstreamEncoding   Code = "upstream_encoding"   // content coding that cannot be undone
+	CodeInngestUnavailable Code = "inngest_unavailable" // apps listener: Inngest cannot be reached
+)

@@ -1,0 +1,29 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Pool counts what package pool does.
+type Pool struct {
+	Calls       *prometheus.CounterVec   // {app,endpoint,outcome}; outcome: ok, or an upstream error's kind
+	Duration    *prometheus.HistogramVec // {app}; from the first byte sent to the head of the answer
+	InFlight    *prometheus.GaugeVec     // {app,endpoint}
+	Connections *prometheus.GaugeVec     // {app,endpoint,state}; state: active, idle
+	Dials       *prometheus.CounterVec   // {app,endpoint,outcome}; outcome: ok, refused, timeout
+	Discarded   *prometheus.CounterVec   // {app,endpoint,reason}; connections not used again: idle, lifetime, closed_by_app, unasked_bytes, framing, broken
+	Resends     *prometheus.CounterVec   // {app}; calls sent again because nothing had reached the app
+	Probes      *prometheus.CounterVec   // {app,endpoint,outcome}; outcome: good, bad
+}
+
+func newPool(reg prometheus.Registerer) *Pool {
+	f := factory{reg, "pool"}
+	return &Pool{
+		Calls:       f.counter("calls_total", "Exchanges with an endpoint by outcome.", "app", "endpoint", "outcome"),
+		Duration:    f.histogram("answer_head_seconds", "Time from the first byte sent to the head of the answer.", stepSeconds(), "app"),
+		InFlight:    f.gauge("in_flight_calls", "Calls that wait for an endpoint's answer.", "app", "endpoint"),
+		Connections: f.gauge("connections", "Connections to an endpoint by state.", "app", "endpoint", "state"),
+		Dials:       f.counter("dials_total", "Connections opened to an endpoint by outcome.", "app", "endpoint", "outcome"),
+		Discarded:   f.counter("discarded_connections_total", "Connections that are not used again, by reason.", "app", "endpoint", "reason"),
+		Resends:     f.counter("resends_total", "Calls sent again because nothing of them had reached the app.", "app"),
+		Probes:      f.counter("probes_total", "The gateway's own probes of an endpoint by outcome.", "app", "endpoint", "outcome"),
+	}
+}
