@@ -1,0 +1,134 @@
+package config
+
+import (
+	"encoding"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// A field is one setting, or group of settings, of a struct in this package.
+type field struct {
+	name     string // the key in YAML
+	index    int
+	typ      reflect.Type
+	example  string // a value for documentation, where the default is none
+	optional bool   // a reference to nothing means no value
+}
+
+// fieldsOf lists the settings of a group in the order of its declaration.
+func fieldsOf(t reflect.Type) []field {
+	var fields []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name, ok := f.Tag.Lookup("koanf"); ok {
+			fields = append(fields, field{
+				name:     name,
+				index:    i,
+				typ:      f.Type,
+				example:  f.Tag.Get("example"),
+				optional: f.Tag.Get("optional") == "true",
+			})
+		}
+	}
+	return fields
+}
+
+func fieldOf(t reflect.Type, name string) (field, bool) {
+	for _, f := range fieldsOf(t) {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return field{}, false
+}
+
+var (
+	secretType          = reflect.TypeFor[Secret]()
+	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textUnmarshalerType) }
+
+func isGroup(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != secretType && !isText(t)
+}
+
+func isList(t reflect.Type) bool { return t.Kind() == reflect.Slice && !isText(t) }
+
+// A place is where a list of keys leads to in the configuration.
+type place struct {
+	path  string // apps[0].upstream.path
+	typ   reflect.Type
+	found int // keys that led somewhere; all of them if the place exists
+}
+
+// locate follows keys, where the index of a list is a key too.
+func locate(keys []string) place {
+	at := place{typ: reflect.TypeFor[Config]()}
+	for _, key := range keys {
+		switch {
+		case isGroup(at.typ):
+			f, ok := fieldOf(at.typ, key)
+			if !ok {
+				return at
+			}
+			at.path, at.typ = join(at.path, key), f.typ
+		case isList(at.typ):
+			i, err := strconv.ParseUint(key, 10, 16)
+			if err != nil {
+				return at
+			}
+			at.path, at.typ = element(at.path, int(i)), at.typ.Elem()
+		default:
+			return at
+		}
+		at.found++
+	}
+	return at
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
+
+// nearest returns the known name that a wrong one was most likely meant to
+// be, empty if none is near.
+func nearest(name string, known []string) string {
+	best, bestDistance := "", 1+max(1, len(name)/3)
+	for _, k := range known {
+		if d := distance(strings.ToLower(name), k); d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete, replace or swap with their
+// neighbour to come from a to b.
+func distance(a, b string) int {
+	before, last, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		next[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			next[j] = min(last[j]+1, next[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				next[j] = min(next[j], before[j-2]+1)
+			}
+		}
+		before, last, next = last, next, before
+	}
+	return last[len(b)]
+}
