@@ -52,3 +52,20 @@ const (
 	CodeUpstreamEncoding   Code = "upstream_encoding"   // content coding that cannot be undone
 	CodeInngestUnavailable Code = "inngest_unavailable" // apps listener: Inngest cannot be reached
 )
+
+// Codes returns every code, in the order of docs/errors.md.
+func Codes() []Code {
+	return []Code{
+		CodeSignatureMissing, CodeSignatureMalformed, CodeSignatureExpired, CodeSignatureMismatch,
+		CodeIdentityMismatch,
+
+		CodeUnknownPath, CodeMethodNotAllowed, CodeVersionNotSupported, CodeMalformedRequest,
+		CodeHeadTooLarge, CodeURITooLong, CodeBodyTooLarge, CodeBodyTooSlow, CodeMemoryExhausted,
+		CodeTooManyConnections, CodeServerKindRefused, CodeUnsignedSyncRefused, CodeUnauthorized,
+		CodeUnknownApp, CodeMalformedRegister, CodeInternal, CodeDraining,
+
+		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
+		CodeUpstreamBadAnswer, CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
+		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable,
+	}
+}
