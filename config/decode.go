@@ -3,6 +3,7 @@ package config
 import (
 	"encoding"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -165,7 +166,7 @@ func wants(t reflect.Type) string {
 		return "a duration with its unit, such as 30s or 1h30m"
 	case netip.Prefix:
 		return "a network, such as 10.0.0.0/8, or an address"
-	case fmt.Stringer:
+	case slog.Level:
 		return "debug, info, warn or error"
 	}
 	switch t.Kind() {
@@ -204,7 +205,7 @@ func names(group reflect.Type) []string {
 // pathsNamed lists the settings anywhere whose last key is name.
 func pathsNamed(name string) []string {
 	var found []string
-	walk(reflect.TypeFor[Config](), "", func(path string, f field) {
+	walk(root(), "", func(path string, f field) {
 		if f.name == name {
 			found = append(found, path)
 		}

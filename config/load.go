@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"reflect"
-	"strings"
 
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
@@ -15,90 +14,107 @@ import (
 // DefaultFile is read if it exists and no other file is named.
 const DefaultFile = "/etc/inngest-gateway/config.yaml"
 
+// delimiter stands between the levels of a path inside koanf. Names that users
+// choose may contain a dot.
+const delimiter = "\x00"
+
 // Sources is where a configuration comes from.
 type Sources struct {
-	File     string                       // --config; else GATEWAY_CONFIG, else DefaultFile if it exists
-	Env      []string                     // the environment as os.Environ gives it
-	Flags    *pflag.FlagSet               // parsed; may be nil. See [AddFlags]
-	ReadFile func(string) ([]byte, error) // os.ReadFile if nil
+	File     string                            // the file to read; else --config, GATEWAY_CONFIG, DefaultFile if it exists
+	Env      []string                          // the environment as os.Environ gives it
+	Flags    *pflag.FlagSet                    // parsed; may be nil, see [AddFlags]
+	ReadFile func(path string) ([]byte, error) // os.ReadFile if nil; for the file and for file: references
 }
 
-// Load reads, completes and checks a configuration. The error is a [Problems].
+// Load reads, completes and checks a configuration. Its error is a [Problems]
+// with everything that is wrong.
 func Load(s Sources) (*Config, error) {
 	if s.ReadFile == nil {
 		s.ReadFile = os.ReadFile
 	}
-	p := &problems{origins: map[string]origin{}}
-	env := environment(s.Env)
-	file := s.read(env, p)
-	k := koanf.New(delimiter)
-	for _, l := range []layer{file.layer} {
-		if err := k.Load(l, nil); err != nil {
-			return nil, err
-		}
-		maps.Copy(p.origins, l.origins)
+	l := loader{Sources: s, env: s.Env, k: koanf.New(delimiter), problems: &problems{origins: map[string]origin{}}}
+	l.layers()
+	if l.broken { // what follows from a missing file is not worth telling
+		return nil, l.problems.err()
 	}
 	cfg := Default()
-	cfg.file = file.path
-	d := decoder{secretReader{env.lookup, s.ReadFile}, p}
-	d.decode(reflect.ValueOf(&cfg).Elem(), k.Raw(), "", false)
-	if err := p.err(); err != nil {
+	cfg.file = l.path
+	d := decoder{secretReader{l.env.lookup, s.ReadFile}, l.problems}
+	d.decode(reflect.ValueOf(&cfg).Elem(), l.k.Raw(), "", false)
+	cfg.complete()
+	cfg.validate(l.problems)
+	if err := l.problems.err(); err != nil {
 		return nil, err
 	}
 	return &cfg, nil
 }
 
-// Validate checks a configuration that was made in code. It reads nothing.
-func (c *Config) Validate() error {
-	p := &problems{}
-	return p.err()
+// A loader lays the sources over each other.
+type loader struct {
+	Sources
+	env      environment
+	path     string // of the file that was read
+	broken   bool   // the file could not be read
+	k        *koanf.Koanf
+	problems *problems
 }
 
-// delimiter stands between levels inside koanf. No key can contain it.
-const delimiter = "\x00"
+// layers reads the sources, those with precedence last.
+func (l *loader) layers() {
+	p := l.problems
+	url, at := changed(l.Flags, urlFlag), origin{source: "--" + urlFlag}
+	if url == "" {
+		url, at = l.env.get(urlVariable), origin{source: urlVariable}
+	}
+	standard, fill := l.env.standard(p)
+	app, fillApp := appURL(url, at, p)
 
-type source struct {
-	path string
-	layer
+	for _, one := range []layer{l.file(), standard, app, l.env.variables(p), flagLayer(l.Flags, p)} {
+		maps.Copy(p.origins, one.origins)
+		l.load(one, func(src, dest map[string]any) { p.over(dest, src, "") })
+	}
+	for _, one := range []layer{fill, fillApp} {
+		l.load(one, func(src, dest map[string]any) { p.under(dest, src, "", one.origins) })
+	}
+	if apps, ok := l.k.Get("apps").([]any); ok && len(apps) > 1 && url != "" {
+		p.addAt(at, "", "set beside several apps", "it unset, or a single app")
+	}
 }
 
-// A layer is what one source says. It is a koanf.Provider.
-type layer struct {
-	tree    map[string]any
-	origins map[string]origin
-}
-
-func (l layer) Read() (map[string]any, error) { return l.tree, nil }
-
-func (l layer) ReadBytes() ([]byte, error) { return nil, errors.ErrUnsupported }
-
-type environment []string
-
-func (e environment) lookup(name string) (string, bool) {
-	for i := len(e) - 1; i >= 0; i-- {
-		if value, ok := strings.CutPrefix(e[i], name+"="); ok {
-			return value, true
-		}
-	}
-	return "", false
-}
-
-func (s Sources) read(env environment, p *problems) source {
-	path := s.File
-	if path == "" {
-		path, _ = env.lookup("GATEWAY_CONFIG")
-	}
-	optional := path == ""
-	if optional {
-		path = DefaultFile
-	}
-	text, err := s.ReadFile(path)
-	if optional && errors.Is(err, fs.ErrNotExist) {
-		return source{}
-	}
+// load lays one layer on what there is.
+func (l *loader) load(one layer, merge func(src, dest map[string]any)) {
+	err := l.k.Load(one, nil, koanf.WithMergeFunc(func(src, dest map[string]any) error {
+		merge(src, dest)
+		return nil
+	}))
 	if err != nil {
-		p.addAt(origin{}, "", err.Error(), "a file that can be read")
-		return source{}
+		panic("config: koanf: " + err.Error()) // a layer and a merge that cannot fail
 	}
-	return source{path, readYAML(path, text, p)}
+}
+
+// file reads the file, if there is one.
+func (l *loader) file() layer {
+	path, named := l.File, origin{}
+	if path == "" {
+		path, named = changed(l.Flags, fileFlag), origin{source: "--" + fileFlag}
+	}
+	if path == "" {
+		path, named = l.env.get(fileVariable), origin{source: fileVariable}
+	}
+	if path == "" {
+		path, named = DefaultFile, origin{}
+	}
+	text, err := l.ReadFile(path)
+	switch {
+	case err == nil:
+		l.path = path
+		read, ok := readYAML(path, text, l.problems)
+		l.broken = !ok
+		return read
+	case errors.Is(err, fs.ErrNotExist) && path == DefaultFile && l.File == "" && named.source == "":
+	default:
+		l.broken = true
+		l.problems.addAt(named, "", err.Error(), "a file that can be read")
+	}
+	return newLayer()
 }

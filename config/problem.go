@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,6 +91,16 @@ func (p *problems) origin(path string) origin {
 			return at
 		}
 		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return origin{}
+}
+
+// originBelow returns where the first setting below a path was written.
+func (p *problems) originBelow(path string) origin {
+	for _, known := range slices.Sorted(maps.Keys(p.origins)) {
+		if within(known, path) {
+			return p.origins[known]
+		}
 	}
 	return origin{}
 }

@@ -43,15 +43,13 @@ func fieldOf(t reflect.Type, name string) (field, bool) {
 	return field{}, false
 }
 
-var (
-	secretType          = reflect.TypeFor[Secret]()
-	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
-)
-
-func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textUnmarshalerType) }
+// isText tells whether a type reads itself from text.
+func isText(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
 
 func isGroup(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != secretType && !isText(t)
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Secret]() && !isText(t)
 }
 
 func isList(t reflect.Type) bool { return t.Kind() == reflect.Slice && !isText(t) }
@@ -65,7 +63,7 @@ type place struct {
 
 // locate follows keys, where the index of a list is a key too.
 func locate(keys []string) place {
-	at := place{typ: reflect.TypeFor[Config]()}
+	at := place{typ: root()}
 	for _, key := range keys {
 		switch {
 		case isGroup(at.typ):
@@ -86,6 +84,20 @@ func locate(keys []string) place {
 		at.found++
 	}
 	return at
+}
+
+// isSetting tells whether a place takes a value: no group, no list of groups.
+func (at place) isSetting() bool {
+	return !isGroup(at.typ) && (!isList(at.typ) || !isGroup(at.typ.Elem()))
+}
+
+// root is the type that all paths begin at.
+func root() reflect.Type { return reflect.TypeFor[Config]() }
+
+// keysOf splits a path, apps[0].path, into its keys.
+func keysOf(path string) []string {
+	path = strings.ReplaceAll(strings.ReplaceAll(path, "[", "."), "]", "")
+	return strings.Split(path, ".")
 }
 
 func join(path, key string) string {

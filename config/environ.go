@@ -1,0 +1,152 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Prefixes and names of variables that are read. VariableOf gives the name of
+// every other one.
+const (
+	prefix       = "GATEWAY_"
+	levels       = "__" // between the levels of a path
+	fileVariable = "GATEWAY_CONFIG"
+	urlVariable  = "GATEWAY_APP_URL"
+)
+
+// An environment is a process's environment, as os.Environ gives it.
+type environment []string
+
+// lookup returns the value of a variable; of two with one name the last counts.
+func (e environment) lookup(name string) (string, bool) {
+	for i := len(e) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(e[i], name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// get returns the value of a variable, empty if it is not set: compose files and
+// charts write empty variables where nothing is meant.
+func (e environment) get(name string) string {
+	value, _ := e.lookup(name)
+	return strings.TrimSpace(value)
+}
+
+// standard reads the variables that SDKs read too. What is in fill counts only
+// where no source says anything else.
+func (e environment) standard(p *problems) (over, fill layer) {
+	over, fill = newLayer(), newLayer()
+	set := func(l layer, name, value string, paths ...string) {
+		if value == "" {
+			return
+		}
+		for _, path := range paths {
+			l.set(keysOf(path), value, origin{source: name}, p)
+		}
+	}
+	each := func(l layer, name string, paths ...string) { set(l, name, e.get(name), paths...) }
+
+	switch dev := e.get("INNGEST_DEV"); {
+	case dev == "":
+	case slices.Contains([]string{"0", "false"}, strings.ToLower(dev)):
+		set(over, "INNGEST_DEV", "false", "insecure_skip_verify")
+	case slices.Contains([]string{"1", "true"}, strings.ToLower(dev)):
+		set(over, "INNGEST_DEV", "true", "insecure_skip_verify")
+		set(fill, "INNGEST_DEV", "http://localhost:8288", "inngest.api_url", "inngest.event_url") // as SDKs do
+	case strings.HasPrefix(dev, "http://"), strings.HasPrefix(dev, "https://"):
+		set(over, "INNGEST_DEV", "true", "insecure_skip_verify")
+		set(over, "INNGEST_DEV", dev, "inngest.api_url", "inngest.event_url")
+	default:
+		p.addAt(origin{source: "INNGEST_DEV"}, "insecure_skip_verify", quoted(dev), "1, 0, or the URL of a development server")
+	}
+	each(over, "INNGEST_SIGNING_KEY", "inngest.signing_key")
+	each(over, "INNGEST_SIGNING_KEY_FALLBACK", "inngest.signing_key_fallback")
+	each(over, "INNGEST_EVENT_KEY", "inngest.event_key")
+	each(over, "INNGEST_ENV", "inngest.env")
+	each(over, "INNGEST_BASE_URL", "inngest.api_url", "inngest.event_url")
+	each(over, "INNGEST_API_BASE_URL", "inngest.api_url")
+	each(over, "INNGEST_EVENT_API_BASE_URL", "inngest.event_url")
+	each(fill, "INNGEST_SERVE_ORIGIN", "public_url")
+	each(fill, "INNGEST_SERVE_PATH", "apps[0].path")
+	return over, fill
+}
+
+// variables reads the variables of all settings. Those whose name is not known
+// are left to others, a Kubernetes Service called gateway among them, unless
+// they have two underscores, which only we write.
+func (e environment) variables(p *problems) layer {
+	l := newLayer()
+	var names []string
+	for _, entry := range e {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names) // a list as a whole before its elements
+	for _, name := range slices.Compact(names) {
+		value, at := e.get(name), origin{source: name}
+		if value == "" || name == fileVariable || name == urlVariable {
+			continue
+		}
+		keys := strings.Split(strings.ToLower(name[len(prefix):]), levels)
+		switch to := locate(keys); {
+		case to.found == len(keys) && to.isSetting():
+			l.set(keys, value, at, p)
+		case to.found == len(keys):
+			p.addAt(at, to.path, gotValue, "variables of its settings, "+name+levels+"…")
+		case len(keys) > 1:
+			p.addAt(at, "", "no setting's variable", suggestion(keys, to))
+		}
+	}
+	return l
+}
+
+// suggestion names the variables that an unknown one may have been meant to be.
+func suggestion(keys []string, to place) string {
+	known := slices.Clone(keys[:to.found])
+	switch {
+	case isGroup(to.typ):
+		siblings := names(to.typ)
+		if near := nearest(keys[to.found], siblings); near != "" {
+			siblings = []string{near}
+		}
+		for i, name := range siblings {
+			siblings[i] = variable(append(slices.Clone(known), name))
+		}
+		return listed(siblings)
+	case isList(to.typ):
+		return variable(append(known, "0")) + " or another index"
+	}
+	return variable(known)
+}
+
+// variable returns the name of the variable of a setting.
+func variable(keys []string) string {
+	return prefix + strings.ToUpper(strings.Join(keys, levels))
+}
+
+// appURL reads the URL of the only app, as a sidecar has it. Its path is also
+// the path at the gateway where nothing else is said.
+func appURL(text string, at origin, p *problems) (over, fill layer) {
+	over, fill = newLayer(), newLayer()
+	if text == "" {
+		return over, fill
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		p.addAt(at, "", quoted(text), "the URL of the app, such as http://127.0.0.1:3000/api/inngest")
+		return over, fill
+	}
+	endpoint := text
+	if path := u.EscapedPath(); u.Scheme != "unix" && strings.Trim(path, "/") != "" {
+		endpoint = strings.TrimSuffix(text, path)
+		fill.set(keysOf("apps[0].upstream.path"), path, at, p)
+		fill.set(keysOf("apps[0].path"), path, at, p)
+	}
+	put(over.tree, keysOf("apps[0].upstream.endpoints"), []any{endpoint}, at, p)
+	over.origins["apps[0].upstream.endpoints[0]"] = at
+	return over, fill
+}

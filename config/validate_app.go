@@ -1,0 +1,166 @@
+package config
+
+import (
+	"strings"
+	"time"
+	"unicode"
+)
+
+const wantPath = `a path that starts with "/", without query, "..", "//" or a "/" at its end`
+
+func (a App) validate(p *problems, at string) {
+	if len(a.ID) > 255 || strings.ContainsFunc(a.ID, unicode.IsControl) {
+		p.add(at+".id", quoted(a.ID), "at most 255 bytes without control characters")
+	}
+	if !isPath(a.Path) {
+		p.add(at+".path", quoted(a.Path), wantPath)
+	}
+	for i, prefix := range a.DurableEndpoints {
+		if !isPath(prefix) || prefix == "/" {
+			p.add(element(at+".durable_endpoints", i), quoted(prefix), wantPath)
+		}
+	}
+	accepted(p, at+".unsigned_sync", a.UnsignedSync)
+	between(p, at+".outage_budget", a.OutageBudget, time.Minute, 30*24*time.Hour)
+	a.Upstream.validate(p, at+".upstream")
+	if a.Upstream.ResendAfterReset && (a.Checkpointing == nil || *a.Checkpointing) {
+		p.add(at+".upstream.resend_after_reset", quoted("true"),
+			"false, because a checkpointing app would run steps twice; where the app has it switched off, say checkpointing: false too")
+	}
+}
+
+func (u Upstream) validate(p *problems, at string) {
+	u.validateEndpoints(p, at)
+	if !isPath(u.Path) && u.Path != "" {
+		p.add(at+".path", quoted(u.Path), wantPath)
+	}
+	if u.Host != "" && (!isVisible(u.Host) || strings.ContainsAny(u.Host, "/?#@")) {
+		p.add(at+".host", quoted(u.Host), "a host, or host:port")
+	}
+	atLeast(p, at+".dial_timeout", u.DialTimeout, time.Millisecond)
+	atLeast(p, at+".answer_timeout", u.AnswerTimeout, time.Second)
+
+	c := u.Connections
+	atLeast(p, at+".connections.max", c.Max, 1)
+	if c.Max >= 1 {
+		between(p, at+".connections.idle", c.Idle, 0, c.Max)
+	}
+	atLeast(p, at+".connections.idle_timeout", c.IdleTimeout, time.Millisecond)
+	atLeast(p, at+".connections.max_lifetime", c.MaxLifetime, time.Millisecond)
+	atLeast(p, at+".connections.wait", c.Wait, 0)
+
+	b := u.Breaker
+	atLeast(p, at+".breaker.consecutive_failures", b.ConsecutiveFailures, 0)
+	between(p, at+".breaker.failure_ratio", b.FailureRatio, 0, 1)
+	atLeast(p, at+".breaker.min_calls", b.MinCalls, 1)
+	atLeast(p, at+".breaker.window", b.Window, time.Second)
+	atLeast(p, at+".breaker.open_for", b.OpenFor, time.Millisecond)
+	between(p, at+".breaker.probes", b.Probes, 1, 100)
+
+	u.Probe.validate(p, at+".probe")
+}
+
+func (u Upstream) validateEndpoints(p *problems, at string) {
+	if len(u.Endpoints) == 0 {
+		p.add(at+".endpoints", gotNothing, "at least one: "+wantEndpoint)
+	}
+	first, encrypted := map[string]string{}, false
+	for i, e := range u.Endpoints {
+		path := element(at+".endpoints", i)
+		parsed, ok := parseEndpoint(e)
+		if !ok {
+			p.add(path, quoted(e), wantEndpoint)
+			continue
+		}
+		encrypted = encrypted || parsed.Scheme == "https"
+		unique(p, first, path, e)
+	}
+	switch t := u.TLS; {
+	case t == TLS{}:
+	case !encrypted:
+		p.add(at+".tls", "set", "an https endpoint beside it: no other has TLS")
+	case t.Insecure && t.CAFile != "":
+		p.add(at+".tls.ca_file", quoted(t.CAFile), "no ca_file beside insecure: true, which believes any certificate")
+	case t.Insecure && t.ServerName != "":
+		p.add(at+".tls.server_name", quoted(t.ServerName), "no server_name beside insecure: true, which believes any certificate")
+	}
+}
+
+func (r Probe) validate(p *problems, at string) {
+	accepted(p, at+".kind", r.Kind)
+	switch {
+	case r.Kind == ProbeHTTP && !isPath(r.Path):
+		got := quoted(r.Path)
+		if r.Path == "" {
+			got = gotNothing
+		}
+		p.add(at+".path", got, wantPath)
+	case r.Kind != ProbeHTTP && r.Path != "":
+		p.add(at+".path", quoted(r.Path), "no path, or kind: http: other kinds do not ask for it")
+	}
+	if r.Interval != 0 {
+		atLeast(p, at+".interval", r.Interval, 100*time.Millisecond)
+	}
+}
+
+// validateSigning checks what an app's signing mode needs, and that no real
+// key is given to an app.
+func (c *Config) validateSigning(p *problems, at string, a App) {
+	accepted(p, at+".signing", a.Signing)
+	keyAt, eventAt := at+".local.signing_key", at+".local.event_key"
+	switch a.Signing {
+	case SigningPassthrough:
+		if !a.Local.SigningKey.IsZero() || !a.Local.EventKey.IsZero() {
+			p.add(at+".local", "set", "no local keys, or signing: resign: in mode passthrough the app has the real ones")
+		}
+	case SigningResign:
+		if a.Local.SigningKey.IsZero() {
+			p.add(keyAt, gotNothing, wantLocalKey)
+		}
+	case SigningStrip:
+		c.validateStrip(p, at, a)
+	}
+	if key := a.Local.SigningKey; !key.IsZero() {
+		validateLocalKey(p, keyAt, key, c.Inngest)
+	}
+	if key := a.Local.EventKey; !key.IsZero() {
+		switch {
+		case !isEventKey(key.Reveal()):
+			p.add(eventAt, mask, wantEventKey)
+		case key.Equal(c.Inngest.EventKey):
+			p.add(eventAt, mask, "another key than inngest.event_key: the real key must not reach the app")
+		case c.Inngest.EventKey.IsZero():
+			p.add(eventAt, mask, "inngest.event_key beside it, which replaces it on the way to Inngest")
+		}
+	}
+}
+
+// validateStrip checks that calls without a signature stay on this host.
+func (c *Config) validateStrip(p *problems, at string, a App) {
+	for i, e := range a.Upstream.Endpoints {
+		u, ok := parseEndpoint(e)
+		if ok && u.Scheme != "unix" && !isLoopback(u.Hostname()) {
+			p.add(element(at+".upstream.endpoints", i), quoted(e),
+				"a loopback address or unix:///path: in mode strip the app believes everybody who reaches it")
+		}
+	}
+	if isListenAddress(c.Listen.Apps) && !isPrivate(c.Listen.Apps) {
+		p.add("listen.apps", quoted(c.Listen.Apps),
+			"a loopback address or unix:///path, because "+at+" is in mode strip: whoever reaches the listener has the real keys")
+	}
+	if !a.Local.SigningKey.IsZero() {
+		p.add(at+".local.signing_key", mask, "none, or signing: resign: in mode strip nothing is signed for the app")
+	}
+}
+
+const wantLocalKey = "a signing key for this app alone, signkey-<env>-<hex> (`gateway keys new` makes one)"
+
+func validateLocalKey(p *problems, at string, key Secret, in Inngest) {
+	validateKey(p, at, key)
+	real := append([]Secret{in.SigningKey, in.SigningKeyFallback}, in.SigningKeys...)
+	for _, other := range real {
+		if sameKey(key, other) {
+			p.add(at, mask, "another key than that of Inngest: the real key must not reach the app")
+		}
+	}
+}
