@@ -1,0 +1,199 @@
+// Package budget bounds the memory that bodies take in the whole process: what
+// holds one charges its storage here before it has it, and waits when nothing
+// is left. What a refusal looks like is for its callers.
+package budget
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/inngest-gateway/inngest-gateway/metrics"
+)
+
+// ErrExhausted says that no memory became free in time, or that more was asked
+// for than there is at all. Where a context ended the wait, the error wraps its
+// cause too.
+var ErrExhausted = errors.New("memory budget exhausted")
+
+// Options configures a Budget.
+type Options struct {
+	Max     int64         // bytes that may be charged at once (limits.memory), > 0
+	Reserve int64         // bytes of Max that only answers may use: an answer that finds no room costs the attempt of a step that ran; >= 0, < Max
+	Wait    time.Duration // longest wait of one Acquire, > 0
+	Metrics *metrics.Budget
+}
+
+// A Budget is a number of bytes shared by everybody who holds bodies. Who has
+// to wait is served in order of arrival, answers before requests; a large claim
+// is not overtaken by small ones behind it, so it cannot starve.
+//
+// Bodies that grow in turns can all hold a part and wait for the rest. Such a
+// knot ends when the first wait ends, and answers, which have bytes of their
+// own, go on meanwhile.
+type Budget struct {
+	max, reserve int64
+	wait         time.Duration
+
+	usedBytes        prometheus.Gauge
+	granted, refused prometheus.Counter
+
+	kept [classes]sync.Pool // storage between two bodies, by class
+
+	mu       sync.Mutex
+	used     int64
+	answers  queue
+	requests queue
+}
+
+// queue holds the claims of one kind that wait, the oldest first.
+type queue []*claim
+
+// claim is one Acquire that waits.
+type claim struct {
+	bytes int64
+	ready chan struct{} // closed when the bytes were charged
+}
+
+// New returns a budget of which nothing is used.
+func New(o Options) (*Budget, error) {
+	switch {
+	case o.Max <= 0:
+		return nil, fmt.Errorf("budget: Max is %d, must be above 0", o.Max)
+	case o.Reserve < 0 || o.Reserve >= o.Max:
+		return nil, fmt.Errorf("budget: Reserve is %d, must be from 0 to below Max (%d)", o.Reserve, o.Max)
+	case o.Wait <= 0:
+		return nil, fmt.Errorf("budget: Wait is %v, must be above 0", o.Wait)
+	case o.Metrics == nil:
+		return nil, errors.New("budget: Metrics is missing")
+	}
+	o.Metrics.Limit.WithLabelValues().Set(float64(o.Max))
+	return &Budget{
+		max:       o.Max,
+		reserve:   o.Reserve,
+		wait:      o.Wait,
+		usedBytes: o.Metrics.Used.WithLabelValues(),
+		granted:   o.Metrics.Waits.WithLabelValues("granted"),
+		refused:   o.Metrics.Waits.WithLabelValues("refused"),
+	}, nil
+}
+
+// Acquire charges n bytes for a request. It waits while they are not free, until
+// ctx ends or Options.Wait has passed, and then returns ErrExhausted.
+func (b *Budget) Acquire(ctx context.Context, n int64) error {
+	return b.acquire(ctx, n, &b.requests, b.max-b.reserve)
+}
+
+// AcquireAnswer is Acquire for an answer: it may use the reserve and is served
+// before requests that wait.
+func (b *Budget) AcquireAnswer(ctx context.Context, n int64) error {
+	return b.acquire(ctx, n, &b.answers, b.max)
+}
+
+// TryAcquire charges n bytes for a request if they are free and nobody waits.
+func (b *Budget) TryAcquire(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.tryAcquire(n, &b.requests, b.max-b.reserve)
+}
+
+// tryAcquire charges n bytes if they fit below limit and no claim comes first.
+func (b *Budget) tryAcquire(n int64, q *queue, limit int64) bool {
+	if n > limit-b.used || len(*q) > 0 || len(b.answers) > 0 {
+		return false
+	}
+	b.used += n
+	b.usedBytes.Set(float64(b.used))
+	return true
+}
+
+func (b *Budget) acquire(ctx context.Context, n int64, q *queue, limit int64) error {
+	if n > limit {
+		return fmt.Errorf("%w: %d bytes asked for, the limit is %d", ErrExhausted, n, limit)
+	}
+	b.mu.Lock()
+	if b.tryAcquire(n, q, limit) {
+		b.mu.Unlock()
+		return nil
+	}
+	c := &claim{bytes: n, ready: make(chan struct{})}
+	*q = append(*q, c)
+	b.mu.Unlock()
+
+	timer := time.NewTimer(b.wait)
+	defer timer.Stop()
+	var cause error
+	select {
+	case <-c.ready:
+		b.granted.Inc()
+		return nil
+	case <-ctx.Done():
+		cause = context.Cause(ctx)
+	case <-timer.C:
+		cause = fmt.Errorf("nothing became free within %v", b.wait)
+	}
+	if b.giveUp(c, q) {
+		b.refused.Inc()
+		return fmt.Errorf("%w: %d bytes asked for: %w", ErrExhausted, n, cause)
+	}
+	b.granted.Inc() // granted in the same moment: the bytes are charged, so they are taken
+	return nil
+}
+
+// giveUp takes a claim out of its queue; false says that it was granted already.
+func (b *Budget) giveUp(c *claim, q *queue) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, other := range *q {
+		if other == c {
+			*q = append((*q)[:i], (*q)[i+1:]...)
+			b.grant() // those behind it may fit
+			return true
+		}
+	}
+	return false
+}
+
+// Release gives back n bytes that were charged.
+func (b *Budget) Release(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n > b.used {
+		panic(fmt.Sprintf("budget: %d bytes released, %d are charged", n, b.used))
+	}
+	b.used -= n
+	b.grant()
+	b.usedBytes.Set(float64(b.used))
+}
+
+// grant charges the claims that fit now, answers first.
+func (b *Budget) grant() {
+	b.grantFrom(&b.answers, b.max)
+	if len(b.answers) == 0 {
+		b.grantFrom(&b.requests, b.max-b.reserve)
+	}
+}
+
+func (b *Budget) grantFrom(q *queue, limit int64) {
+	for len(*q) > 0 && (*q)[0].bytes <= limit-b.used {
+		c := (*q)[0]
+		(*q)[0] = nil
+		*q = (*q)[1:]
+		b.used += c.bytes
+		close(c.ready)
+	}
+}
+
+// Used returns the bytes that are charged now.
+func (b *Budget) Used() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
+// Max returns the bytes that may be charged at once.
+func (b *Budget) Max() int64 { return b.max }
