@@ -45,6 +45,7 @@ type UserError struct {
 	Data       json.RawMessage `json:"data,omitempty"`
 	Cause      json.RawMessage `json:"cause,omitempty"`
 	NoRetry    bool            `json:"noRetry,omitempty"`
+	ServerText string          `json:"error,omitempty"` // added by the server to errors of invoked functions
 	Serialized bool            `json:"__serialized,omitempty"`
 }
 
@@ -71,9 +72,16 @@ type (
 	}
 	// InvokeOpts are those of an InvokeFunction.
 	InvokeOpts struct {
-		FunctionID string `json:"function_id"` // app id, "-", function id
-		Payload    Event  `json:"payload"`
-		Timeout    string `json:"timeout,omitempty"`
+		FunctionID string        `json:"function_id"` // app id, "-", function id
+		Payload    InvokePayload `json:"payload"`
+		Timeout    string        `json:"timeout,omitempty"`
+	}
+	// InvokePayload is the event that an invoked function gets, but for what
+	// the server adds: name, id and time.
+	InvokePayload struct {
+		Data json.RawMessage `json:"data,omitempty"`
+		User json.RawMessage `json:"user,omitempty"`
+		V    string          `json:"v,omitempty"`
 	}
 	// WaitForSignalOpts are those of a WaitForSignal.
 	WaitForSignalOpts struct {

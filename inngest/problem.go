@@ -1,6 +1,9 @@
 package inngest
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // ContentTypeProblem is the content type of a Problem.
 const ContentTypeProblem = "application/problem+json"
@@ -17,11 +20,14 @@ type Problem struct {
 	Setting string `json:"setting,omitempty"` // the setting of that limit: limits.body
 }
 
-// Body returns the problem as JSON, detail first.
+// Body returns the problem as JSON, detail first, as people will read it: with
+// "<" and "&" as they are.
 func (p Problem) Body() []byte {
-	body, err := json.Marshal(p)
-	if err != nil {
-		panic("inngest: a problem of strings cannot be written: " + err.Error())
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(p); err != nil {
+		panic("inngest: a problem of texts and a number cannot be written: " + err.Error())
 	}
-	return body
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }

@@ -27,10 +27,13 @@ func SameFunctions(a, b []json.RawMessage) bool {
 func normalised(functions []json.RawMessage) ([]string, bool) {
 	texts := make([]string, len(functions))
 	for i, f := range functions {
+		if !json.Valid(f) {
+			return nil, false
+		}
 		d := json.NewDecoder(bytes.NewReader(f))
 		d.UseNumber()
 		var value any
-		if err := d.Decode(&value); err != nil || d.More() {
+		if err := d.Decode(&value); err != nil {
 			return nil, false
 		}
 		text, err := json.Marshal(value)

@@ -156,13 +156,13 @@ func (s *scanner) plainString() ([]byte, bool) {
 	if !s.literal(`"`) {
 		return nil, false
 	}
-	from := s.at
-	for ; s.at < len(s.text); s.at++ {
-		switch c := s.text[s.at]; {
-		case c == '"':
-			s.at++
-			return s.text[from : s.at-1], true
-		case c < ' ' || c > '~' || c == '\\':
+	rest := s.text[s.at:]
+	for i, c := range rest {
+		if c == '"' {
+			s.at += i + 1
+			return rest[:i], true
+		}
+		if c < ' ' || c > '~' || c == '\\' {
 			return nil, false
 		}
 	}
@@ -238,19 +238,23 @@ func (s *scanner) skipString() bool {
 	if !s.literal(`"`) {
 		return false
 	}
-	for s.at < len(s.text) {
-		c := s.text[s.at]
-		s.at++
-		switch {
-		case c == '"':
-			return true
-		case c < ' ':
+	for {
+		rest := s.text[s.at:]
+		i := 0
+		for i < len(rest) && rest[i] >= ' ' && rest[i] != '"' && rest[i] != '\\' {
+			i++
+		}
+		if i == len(rest) || rest[i] < ' ' {
 			return false
-		case c == '\\' && !s.skipEscape():
+		}
+		s.at += i + 1
+		if rest[i] == '"' {
+			return true
+		}
+		if !s.skipEscape() {
 			return false
 		}
 	}
-	return false
 }
 
 // skipEscape reads what follows a backslash.

@@ -30,7 +30,8 @@ func ParseSeed(text string) (Seed, error) {
 		return s, fmt.Errorf("event id seed %q: the milliseconds are no number up to %d", text, ulid.MaxTime())
 	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(entropy)
-	if err != nil || len(raw) != len(s.Entropy) {
+	// The length of the text counts too: the decoder skips line breaks.
+	if err != nil || len(raw) != len(s.Entropy) || len(entropy) != base64.StdEncoding.EncodedLen(len(raw)) {
 		return s, fmt.Errorf("event id seed %q: the entropy is not the base64 of %d bytes", text, len(s.Entropy))
 	}
 	s.Millis = n
