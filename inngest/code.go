@@ -31,6 +31,7 @@ const (
 	CodeUnauthorized        Code = "unauthorized" // apps and admin listener: no or wrong token
 	CodeUnknownApp          Code = "unknown_app"
 	CodeMalformedRegister   Code = "malformed_register"
+	CodePublicURLUnknown    Code = "public_url_unknown" // a registration's URLs cannot be made the gateway's
 	CodeInternal            Code = "internal"
 	CodeDraining            Code = "draining"
 )
@@ -62,7 +63,7 @@ func Codes() []Code {
 		CodeUnknownPath, CodeMethodNotAllowed, CodeVersionNotSupported, CodeMalformedRequest,
 		CodeHeadTooLarge, CodeURITooLong, CodeBodyTooLarge, CodeBodyTooSlow, CodeMemoryExhausted,
 		CodeTooManyConnections, CodeServerKindRefused, CodeUnsignedSyncRefused, CodeUnauthorized,
-		CodeUnknownApp, CodeMalformedRegister, CodeInternal, CodeDraining,
+		CodeUnknownApp, CodeMalformedRegister, CodePublicURLUnknown, CodeInternal, CodeDraining,
 
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamBadAnswer, CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,

@@ -26,7 +26,7 @@ func (c Code) Status() int {
 		return 500
 	case CodeVersionNotSupported:
 		return 505
-	case CodeMemoryExhausted, CodeTooManyConnections, CodeDraining,
+	case CodeMemoryExhausted, CodeTooManyConnections, CodePublicURLUnknown, CodeDraining,
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamBadAnswer, CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
 		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable:
