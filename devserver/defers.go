@@ -1,0 +1,72 @@
+package devserver
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// deferred is a run that is to start when this one has ended.
+type deferred struct {
+	slug    string
+	input   json.RawMessage
+	aborted bool
+}
+
+// maxDefers bounds the deferrals of one run.
+const maxDefers = 20
+
+// errNotDeferred is an abort of what was never put off.
+var errNotDeferred = errors.New("nothing was deferred under that id")
+
+// deferral notes a DeferAdd or DeferAbort (recordings 79 to 81). A bad one is
+// logged and nothing else: the op that it rides along with goes on.
+func (s *Server) deferral(r *run, op *opcode) error {
+	var err error
+	if op.Op == opDeferAdd {
+		err = r.putOff(op)
+	} else {
+		err = r.abort(op)
+	}
+	if err != nil {
+		s.log.Warn("deferral refused", "run", r.id, "step", op.title(), "op", op.Op, "err", err)
+	}
+	return nil
+}
+
+func (r *run) putOff(op *opcode) error {
+	var opts struct {
+		Slug  string          `json:"fn_slug"`
+		Input json.RawMessage `json:"input"`
+	}
+	if err := op.options(&opts); err != nil {
+		return err
+	}
+	var object map[string]any
+	switch {
+	case opts.Slug == "":
+		return errors.New("no fn_slug")
+	case json.Unmarshal(opts.Input, &object) != nil:
+		return errors.New("the input is no JSON object")
+	case len(r.defers) >= maxDefers:
+		return errors.New("a run may defer 20 others at most")
+	}
+	if r.defers[op.ID] == nil {
+		r.defers[op.ID] = &deferred{slug: opts.Slug, input: opts.Input}
+	}
+	return nil
+}
+
+func (r *run) abort(op *opcode) error {
+	var opts struct {
+		Target string `json:"target_hashed_id"`
+	}
+	if err := op.options(&opts); err != nil {
+		return err
+	}
+	d := r.defers[opts.Target]
+	if d == nil {
+		return errNotDeferred
+	}
+	d.aborted = true
+	return nil
+}
