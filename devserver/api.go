@@ -91,7 +91,7 @@ func (s *Server) handleInvoke(w http.ResponseWriter, r *http.Request) {
 		User map[string]any `json:"user"`
 		V    string         `json:"v"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxEvent)).Decode(&in); err != nil {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, inngest.MaxEventBytes)).Decode(&in); err != nil {
 		s.apiError(w, http.StatusBadRequest, "Unable to read post data request")
 		return
 	}
@@ -100,11 +100,11 @@ func (s *Server) handleInvoke(w http.ResponseWriter, r *http.Request) {
 	}
 	in.Data["_inngest"] = map[string]any{"fn_id": r.PathValue("slug")}
 	s.mu.Lock()
-	ev := s.ownEvent(eventInvoked, "", in.Data, nil)
+	ev := s.ownEvent(inngest.EventFunctionInvoked, "", in.Data, nil)
 	s.mu.Unlock()
 	ev.user, ev.version = in.User, in.V
 	// Here the seed counts from 0, on /e from 1.
-	ev.internal = seededID(r.Header.Get(inngest.HeaderEventIDSeed), 0)
+	ev.internal = seededID(r.Header, 0)
 	id := s.accept(ev)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	json.NewEncoder(w).Encode(struct {
@@ -120,7 +120,7 @@ func (s *Server) handleSignal(w http.ResponseWriter, r *http.Request) {
 		Signal string          `json:"signal"`
 		Data   json.RawMessage `json:"data"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxEvent)).Decode(&in); err != nil {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, inngest.MaxEventBytes)).Decode(&in); err != nil {
 		s.apiError(w, http.StatusBadRequest, "Invalid signal request")
 		return
 	}

@@ -83,12 +83,12 @@ func (s *Server) handleClock(w http.ResponseWriter, _ *http.Request) {
 // handleJump is {"advance": "1h"}.
 func (s *Server) handleJump(w http.ResponseWriter, r *http.Request) {
 	var in struct {
-		Advance period `json:"advance"`
+		Advance string `json:"advance"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in); err != nil || in.Advance <= 0 {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&in); err != nil || lasting(in.Advance) == 0 {
 		devError(w, http.StatusBadRequest, `the body must be {"advance": "<duration>"}, such as 90s or 2h`)
 		return
 	}
-	s.opts.Clock.Advance(time.Duration(in.Advance))
+	s.opts.Clock.Advance(lasting(in.Advance))
 	s.handleClock(w, r)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,15 +15,6 @@ import (
 
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
-
-// registration is what /fn/register and in-band answers have in common.
-type registration struct {
-	URL       string            `json:"url"`
-	AppName   string            `json:"appName"`
-	SDK       string            `json:"sdk"`
-	Framework string            `json:"framework"`
-	Functions []json.RawMessage `json:"functions"`
-}
 
 // errAppID is the answer to a body without appName (recording 38).
 var errAppID = errors.New("App ID required")
@@ -42,8 +34,8 @@ func (s *Server) handleRegister(w http.ResponseWriter, r *http.Request) {
 		s.apiError(w, http.StatusBadRequest, "This server takes in-band syncs only")
 		return
 	}
-	var reg registration
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAnswer)).Decode(&reg); err != nil {
+	var reg inngest.RegisterRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, inngest.MaxAnswerBytes)).Decode(&reg); err != nil {
 		s.plainError(w, http.StatusBadRequest, "Invalid request: "+err.Error())
 		return
 	}
@@ -54,12 +46,7 @@ func (s *Server) handleRegister(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8") // as recorded
-	w.Write(marshal(struct {
-		OK       bool   `json:"ok"`
-		Modified bool   `json:"modified"`
-		SyncID   string `json:"sync_id"`
-		AppID    string `json:"app_id"`
-	}{true, modified, uuid.NewString(), a.id}))
+	w.Write(marshal(inngest.RegisterResult{OK: true, Modified: modified, SyncID: uuid.NewString(), AppID: a.id}))
 }
 
 // publicText is what an answer says of a refused registration: the server
@@ -72,16 +59,16 @@ func publicText(err error) string {
 }
 
 // register takes an app's functions in place of those it had.
-func (s *Server) register(reg registration, kind string) (*app, bool, error) {
+func (s *Server) register(reg inngest.RegisterRequest, kind string) (*app, bool, error) {
 	if reg.AppName == "" {
 		return nil, false, errAppID
 	}
-	configs := make([]functionConfig, len(reg.Functions))
+	configs := make([]inngest.Function, len(reg.Functions))
 	for i, raw := range reg.Functions {
 		if err := json.Unmarshal(raw, &configs[i]); err != nil {
 			return nil, false, fmt.Errorf("%w: %w", errInvalidFunction, err)
 		}
-		if err := configs[i].check(s.match); err != nil {
+		if err := s.match.checkFunction(&configs[i]); err != nil {
 			return nil, false, fmt.Errorf("%w: %w", errInvalidFunction, err)
 		}
 	}
@@ -112,13 +99,13 @@ func (s *Server) register(reg registration, kind string) (*app, bool, error) {
 	return a, true, nil
 }
 
-func (s *Server) newFunction(a *app, c functionConfig, old *app) *function {
+func (s *Server) newFunction(a *app, c inngest.Function, old *app) *function {
 	f := &function{
 		id: uuid.NewSHA1(uuid.NameSpaceOID, []byte(a.name+"\x00"+c.ID)).String(), slug: c.ID, name: c.Name, app: a,
-		url: normalURL(c.stepURL()), retries: c.retries(), config: c, version: 1,
+		retries: c.EffectiveRetries(), config: c, version: 1,
 	}
-	if f.slug == "" {
-		f.slug = c.Name
+	for _, step := range c.Steps { // there is one
+		f.url = normalURL(step.Runtime.URL)
 	}
 	if old != nil {
 		if i := slices.IndexFunc(old.functions, func(o *function) bool { return o.slug == f.slug }); i >= 0 {
@@ -137,7 +124,9 @@ func appUUID(name string) string {
 // checksum tells two registrations apart: also by the order of the functions,
 // as on server 1.43, so that Go's SDK, which lists them in another order each
 // time, modifies its app with every sync.
-func checksum(reg registration) string {
+func checksum(reg inngest.RegisterRequest) string {
+	reg.Extra = maps.Clone(reg.Extra)
+	delete(reg.Extra, "featureObservations")
 	h := sha256.New()
 	h.Write(marshal(reg))
 	return hex.EncodeToString(h.Sum(nil))

@@ -136,11 +136,11 @@ func readBody(resp *http.Response) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("unsupported content encoding: %s", coding)
 	}
-	body, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(r, inngest.MaxAnswerBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
-	if len(body) > maxAnswer {
+	if len(body) > inngest.MaxAnswerBytes {
 		return nil, errTooLarge
 	}
 	return body, nil

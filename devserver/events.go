@@ -2,8 +2,6 @@ package devserver
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,11 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
@@ -59,16 +53,15 @@ var errNoEvents = errors.New("Request body must contain an event object or an ar
 // takeEvents takes the events of a body one after the other and stops at the
 // first bad one: those before it were accepted.
 func (s *Server) takeEvents(body io.Reader, h http.Header) (ids []string, err error) {
-	seed := h.Get(inngest.HeaderEventIDSeed)
 	take := func(raw json.RawMessage) error {
-		if len(raw) > maxEvent {
-			return fmt.Errorf("Event is over the max size: Max %d bytes / Size %d bytes", maxEvent, len(raw))
+		if len(raw) > inngest.MaxEventBytes {
+			return fmt.Errorf("Event is over the max size: Max %d bytes / Size %d bytes", inngest.MaxEventBytes, len(raw))
 		}
 		ev, err := s.parseEvent(raw)
 		if err != nil {
 			return err
 		}
-		ev.internal = seededID(seed, len(ids)+1)
+		ev.internal = seededID(h, len(ids)+1)
 		ids = append(ids, s.accept(ev))
 		return nil
 	}
@@ -85,8 +78,8 @@ func (s *Server) takeEvents(body io.Reader, h http.Header) (ids []string, err er
 		return ids, take(bytes.TrimLeft(all.Bytes(), " \t\r\n"))
 	case token == json.Delim('['):
 		for d.More() {
-			if len(ids) == maxEvents {
-				return ids, fmt.Errorf("Cannot have more than %d events in a batch", maxEvents)
+			if len(ids) == inngest.MaxEventsPerRequest {
+				return ids, fmt.Errorf("Cannot have more than %d events in a batch", inngest.MaxEventsPerRequest)
 			}
 			var raw json.RawMessage
 			if err := d.Decode(&raw); err != nil {
@@ -121,7 +114,7 @@ func parseForm(contentType string, body io.Reader) (json.RawMessage, error) {
 		}
 		return marshal(values), nil
 	case "multipart/form-data":
-		form, err := multipart.NewReader(body, params["boundary"]).ReadForm(maxEvent)
+		form, err := multipart.NewReader(body, params["boundary"]).ReadForm(inngest.MaxEventBytes)
 		if err != nil {
 			return nil, err
 		}
@@ -129,12 +122,6 @@ func parseForm(contentType string, body io.Reader) (json.RawMessage, error) {
 	}
 	return nil, errNoEvents
 }
-
-// Bounds of an event's time, both included.
-var (
-	firstTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
-	lastTime  = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-)
 
 // parseEvent reads and checks one event as the server does; the texts of the
 // errors are the server's.
@@ -152,10 +139,10 @@ func (s *Server) parseEvent(b []byte) (*event, error) {
 	if err := json.Unmarshal(b, &in); err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(strings.ToLower(in.Name), "inngest/") {
+	if strings.HasPrefix(strings.ToLower(in.Name), inngest.ReservedEventPrefix) {
 		return nil, fmt.Errorf("event name is reserved for internal use: %s", in.Name)
 	}
-	delete(in.Data, "_inngest")
+	delete(in.Data, inngest.ReservedEventDataKey)
 	now := s.opts.Clock.Now()
 	if in.Timestamp == 0 {
 		in.Timestamp = now.UnixMilli()
@@ -163,10 +150,10 @@ func (s *Server) parseEvent(b []byte) (*event, error) {
 	if in.Name == "" {
 		return nil, errors.New("event name is empty")
 	}
-	switch at := time.UnixMilli(in.Timestamp); {
-	case at.Before(firstTime):
+	switch {
+	case in.Timestamp < inngest.MinEventTS:
 		return nil, errors.New("timestamp is before Jan 1, 1980")
-	case at.After(lastTime):
+	case in.Timestamp > inngest.MaxEventTS:
 		return nil, errors.New("timestamp is after Jan 1, 2100")
 	}
 	sessions := in.Meta.merged()
@@ -179,30 +166,12 @@ func (s *Server) parseEvent(b []byte) (*event, error) {
 	}, nil
 }
 
-// seededID is the id of the n-th event, from 1, of a request that names a
-// seed; "" if it names none or a bad one, which the server ignores.
-func seededID(seed string, n int) string {
-	millis, entropy, ok := parseSeed(seed)
-	if !ok {
+// seededID is the id of the n-th event of a request that names a seed; "" if
+// it names none or a bad one, which the server ignores.
+func seededID(h http.Header, n int) string {
+	seed, err := inngest.ParseSeed(h.Get(inngest.HeaderEventIDSeed))
+	if err != nil || seed.Millis == 0 {
 		return ""
 	}
-	binary.BigEndian.PutUint32(entropy[6:], binary.BigEndian.Uint32(entropy[6:])+uint32(n))
-	id, err := ulid.New(uint64(millis), bytes.NewReader(entropy))
-	if err != nil {
-		return ""
-	}
-	return id.String()
-}
-
-func parseSeed(seed string) (millis int64, entropy []byte, ok bool) {
-	before, after, found := strings.Cut(seed, ",")
-	if !found {
-		return 0, nil, false
-	}
-	millis, err := strconv.ParseInt(before, 10, 64)
-	if err != nil || millis <= 0 {
-		return 0, nil, false
-	}
-	entropy, err = base64.StdEncoding.DecodeString(after)
-	return millis, entropy, err == nil && len(entropy) == 10
+	return seed.ID(n)
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // enqueue puts a job on the queue, unless one with that key was ever put there
@@ -192,12 +194,12 @@ func (s *Server) settleOps(j *job, a *answer, line Call) {
 	}
 	for _, op := range ops {
 		l := line
-		l.Op, l.Step, l.StepID = op.Op, op.title(), op.ID
+		l.Op, l.Step, l.StepID = string(op.Op), titleOf(op), op.ID
 		if op.Error != nil {
 			l.Error = op.Error.Message
 		}
 		s.logCall(r, l)
-		s.tell(j, op.Op, op, time.Since(j.sent), l.Error)
+		s.tell(j, string(op.Op), op, time.Since(j.sent), l.Error)
 	}
 	s.plan(r, ops)
 	again := false
@@ -235,15 +237,15 @@ func (s *Server) refuseOp(j *job, err error, a *answer) {
 
 // plan notes which steps of a parallel answer are pending and asks the SDK to
 // plan only from now on, as server 1.43 does for several ops at once.
-func (s *Server) plan(r *run, ops []*opcode) {
+func (s *Server) plan(r *run, ops []*inngest.GeneratorOp) {
 	var ids []string
 	waiting := false
 	for _, op := range ops {
-		if op.lazy() {
+		if lazy(op) {
 			continue
 		}
 		ids = append(ids, op.ID)
-		waiting = waiting || op.plans()
+		waiting = waiting || plans(op)
 	}
 	if len(ids) < 2 {
 		return

@@ -8,17 +8,12 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
-// Events that the server itself makes.
-const (
-	eventFinished  = "inngest/function.finished"
-	eventFailed    = "inngest/function.failed"
-	eventCancelled = "inngest/function.cancelled"
-	eventInvoked   = "inngest/function.invoked"
-	eventDeferred  = "inngest/deferred.schedule"
-	eventCron      = "inngest/scheduled.timer"
-)
+// eventCancelled is one more event that the server makes.
+const eventCancelled = "inngest/function.cancelled"
 
 // finish ends a run: nothing is called any more, who invoked it learns the
 // outcome, its events go out and its deferred runs begin. The caller holds
@@ -68,7 +63,7 @@ func (s *Server) finishEvents(r *run, o *outcome) {
 	}
 	statusName := map[Status]string{Completed: "Completed", Failed: "Failed", Cancelled: "Cancelled"}[r.status]
 	for i, e := range r.events {
-		if e.name == eventFailed || e.name == eventFinished {
+		if e.name == inngest.EventFunctionFailed || e.name == inngest.EventFunctionFinished {
 			continue
 		}
 		correlation := e.meta("correlation_id")
@@ -89,11 +84,11 @@ func (s *Server) finishEvents(r *run, o *outcome) {
 			data["correlation_id"] = correlation
 			s.resumeInvoke(correlation, o)
 		}
-		s.send(s.ownEvent(eventFinished, s.newID(), data, e.sessions))
+		s.send(s.ownEvent(inngest.EventFunctionFinished, s.newID(), data, e.sessions))
 		switch r.status {
 		case Failed:
 			// Its id is the run's (recording 64).
-			s.send(s.ownEvent(eventFailed, r.id, data, e.sessions))
+			s.send(s.ownEvent(inngest.EventFunctionFailed, r.id, data, e.sessions))
 		case Cancelled:
 			s.send(s.ownEvent(eventCancelled, r.id, data, e.sessions))
 		}
@@ -126,7 +121,7 @@ func (s *Server) deferredRuns(r *run) {
 				"dsid": spanID(), "dstp": "00-" + r.trace + "-" + spanID() + "-00", "tp": "00-" + r.trace + "-" + spanID() + "-00", "ts": "",
 			},
 		}
-		s.send(s.ownEvent(eventDeferred, deferredID(r.id, id), data, nil))
+		s.send(s.ownEvent(inngest.EventDeferredSchedule, deferredID(r.id, id), data, nil))
 	}
 }
 

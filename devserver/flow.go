@@ -3,6 +3,8 @@ package devserver
 import (
 	"slices"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // flowState is what flow control remembers.
@@ -34,12 +36,12 @@ func (s *Server) join(r *run) {
 	if r.fn.config.Singleton != nil {
 		s.st.flow.singletons[r.fn.singletonKey(s.match, r.events[0])] = r
 	}
-	for _, l := range r.fn.config.Concurrency {
+	for _, l := range limitsOf(&r.fn.config) {
 		if l.Limit <= 0 {
 			continue
 		}
 		name := "fn\x00" + r.fn.id
-		if l.Scope == "env" || l.Scope == "account" {
+		if l.Scope == inngest.ScopeEnv || l.Scope == inngest.ScopeAccount {
 			name = "shared"
 		}
 		r.slots = append(r.slots, slot{
@@ -125,7 +127,7 @@ type batch struct {
 // putInBatch gathers an event if its function takes batches. Events that the
 // batch's condition does not want start a run alone.
 func (s *Server) putInBatch(f *function, ev *event) bool {
-	c := f.config.Batch
+	c := f.config.BatchEvents
 	if c == nil || !s.match.matches(c.If, ev, nil) {
 		return false
 	}
@@ -142,7 +144,7 @@ func (s *Server) putInBatch(f *function, ev *event) bool {
 	if b == nil {
 		b = &batch{}
 		s.st.flow.batches[key] = b
-		b.timer = s.after(time.Duration(c.Timeout), flush)
+		b.timer = s.after(lasting(c.Timeout), flush)
 	}
 	b.events = append(b.events, ev)
 	if len(b.events) >= c.MaxSize {
@@ -174,9 +176,9 @@ func (s *Server) putOff(f *function, ev *event) bool {
 	}
 	d.event = ev
 	s.queue.stop(d.timer)
-	at := now.Add(time.Duration(c.Period))
-	if c.Timeout != nil {
-		if last := d.first.Add(time.Duration(*c.Timeout)); at.After(last) {
+	at := now.Add(lasting(c.Period))
+	if c.Timeout != "" {
+		if last := d.first.Add(lasting(c.Timeout)); at.After(last) {
 			at = last
 		}
 	}
@@ -190,18 +192,18 @@ func (s *Server) putOff(f *function, ev *event) bool {
 // overRate tells whether a rate limit drops the event. Idempotency is a rate
 // limit of one in 24 h.
 func (s *Server) overRate(f *function, ev *event) bool {
-	limits := []rateConfig{}
-	if f.config.Idempotency != nil {
-		limits = append(limits, rateConfig{Limit: 1, Period: period(24 * time.Hour), Key: *f.config.Idempotency})
-	} else if f.config.RateLimit != nil {
-		limits = append(limits, *f.config.RateLimit)
+	l := f.config.RateLimit
+	if key := f.config.Idempotency; key != "" {
+		l = &inngest.RateLimit{Limit: 1, Period: inngest.IdempotencyPeriod.String(), Key: key}
 	}
-	for _, l := range limits {
-		if starts := s.recent("rate", f, l, ev); len(starts) >= max(l.Limit, 1) {
-			return true
-		}
-		s.countStart("rate", f, l, ev, s.opts.Clock.Now())
+	if l == nil {
+		return false
 	}
+	key := s.rateKey("rate", f, l.Key, ev)
+	if len(s.recent(key, l.Period)) >= max(l.Limit, 1) {
+		return true
+	}
+	s.countStart(key, s.opts.Clock.Now())
 	return false
 }
 
@@ -214,28 +216,28 @@ func (s *Server) startTime(f *function, ev *event) time.Time {
 	}
 	at := now
 	limit := max(l.Limit, 1) + l.Burst
-	if starts := s.recent("throttle", f, *l, ev); len(starts) >= limit {
-		at = starts[len(starts)-limit].Add(time.Duration(l.Period))
+	key := s.rateKey("throttle", f, l.Key, ev)
+	if starts := s.recent(key, l.Period); len(starts) >= limit {
+		at = starts[len(starts)-limit].Add(lasting(l.Period))
 	}
-	s.countStart("throttle", f, *l, ev, at)
+	s.countStart(key, at)
 	return at
 }
 
 // recent returns the starts that still count for a limit, oldest first.
-func (s *Server) recent(kind string, f *function, l rateConfig, ev *event) []time.Time {
-	key := s.rateKey(kind, f, l, ev)
-	from := s.opts.Clock.Now().Add(-time.Duration(l.Period))
-	s.st.flow.starts[key] = slices.DeleteFunc(s.st.flow.starts[key], func(t time.Time) bool { return !t.After(from) })
-	return s.st.flow.starts[key]
+func (s *Server) recent(key, period string) []time.Time {
+	from := s.opts.Clock.Now().Add(-lasting(period))
+	starts := slices.DeleteFunc(s.st.flow.starts[key], func(t time.Time) bool { return !t.After(from) })
+	s.st.flow.starts[key] = starts
+	return starts
 }
 
-func (s *Server) countStart(kind string, f *function, l rateConfig, ev *event, at time.Time) {
-	key := s.rateKey(kind, f, l, ev)
+func (s *Server) countStart(key string, at time.Time) {
 	s.st.flow.starts[key] = append(s.st.flow.starts[key], at)
 }
 
-func (s *Server) rateKey(kind string, f *function, l rateConfig, ev *event) string {
-	return kind + "\x00" + f.id + "\x00" + s.match.key(l.Key, ev)
+func (s *Server) rateKey(kind string, f *function, expr string, ev *event) string {
+	return kind + "\x00" + f.id + "\x00" + s.match.key(expr, ev)
 }
 
 // blockedBySingleton tells whether a run of the function that still runs keeps
@@ -250,7 +252,7 @@ func (s *Server) blockedBySingleton(f *function, ev *event) bool {
 	if older == nil || older.status.Ended() {
 		return false
 	}
-	if c.Mode != "cancel" {
+	if c.Mode != inngest.SingletonCancel {
 		return true
 	}
 	s.cancel(older, "replaced by a newer run of its singleton")

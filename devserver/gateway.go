@@ -8,11 +8,13 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // gateway has the server itself make an HTTP request for a step: step.fetch
 // (Gateway) and step.ai.infer (AIGateway). The app is not held meanwhile.
-func (s *Server) gateway(r *run, op *opcode) error {
+func (s *Server) gateway(r *run, op *inngest.GeneratorOp) error {
 	if r.seen[op.ID] {
 		return nil
 	}
@@ -27,7 +29,7 @@ func (s *Server) gateway(r *run, op *opcode) error {
 
 // outsideRequest reads what to ask for. The options carry third parties'
 // credentials in clear: they are not logged.
-func outsideRequest(op *opcode) (func(context.Context) (*http.Request, error), error) {
+func outsideRequest(op *inngest.GeneratorOp) (func(context.Context) (*http.Request, error), error) {
 	var opts struct {
 		URL     string            `json:"url"`
 		Method  string            `json:"method"`
@@ -36,12 +38,12 @@ func outsideRequest(op *opcode) (func(context.Context) (*http.Request, error), e
 		Format  string            `json:"format"`
 		Body    json.RawMessage   `json:"body"`
 	}
-	if err := op.options(&opts); err != nil {
+	if err := op.ParseOpts(&opts); err != nil {
 		return nil, err
 	}
 	body := []byte(opts.Body)
 	var text string
-	if op.Op == opGateway && json.Unmarshal(opts.Body, &text) == nil {
+	if op.Op == inngest.OpGateway && json.Unmarshal(opts.Body, &text) == nil {
 		body = []byte(text) // step.fetch sends its body as a text (recording 74)
 	}
 	if string(body) == "null" {
@@ -49,16 +51,16 @@ func outsideRequest(op *opcode) (func(context.Context) (*http.Request, error), e
 	}
 	if opts.Method == "" {
 		opts.Method = http.MethodGet
-		if op.Op == opAIGateway {
+		if op.Op == inngest.OpAIGateway {
 			opts.Method = http.MethodPost
 		}
 	}
 	make := func(ctx context.Context) (*http.Request, error) {
 		req, err := http.NewRequestWithContext(ctx, opts.Method, opts.URL, bytes.NewReader(body))
 		if err != nil {
-			return nil, fmt.Errorf("request of step %q: %w", op.title(), err)
+			return nil, fmt.Errorf("request of step %q: %w", titleOf(op), err)
 		}
-		if op.Op == opAIGateway {
+		if op.Op == inngest.OpAIGateway {
 			req.Header.Set("Content-Type", "application/json")
 			setModelKey(req.Header, opts.Format, opts.AuthKey)
 		}
@@ -87,7 +89,7 @@ func setModelKey(h http.Header, format, key string) {
 
 // fetch makes the request in the background and ends the step with its answer.
 // A request that cannot be made, and a model's error, use up an attempt.
-func (s *Server) fetch(r *run, op *opcode, make func(context.Context) (*http.Request, error), attempt int) {
+func (s *Server) fetch(r *run, op *inngest.GeneratorOp, make func(context.Context) (*http.Request, error), attempt int) {
 	if r.status.Ended() || s.begin == nil {
 		return
 	}
@@ -102,11 +104,11 @@ func (s *Server) fetch(r *run, op *opcode, make func(context.Context) (*http.Req
 		case err != nil && ctx.Err() != nil:
 			s.after(0, func() { s.fetch(r, op, make, attempt) })
 		case err != nil && attempt+1 <= r.fn.retries:
-			s.logCall(r, Call{At: s.opts.Clock.Now(), Ms: time.Since(started).Milliseconds(), Step: op.title(),
-				StepID: op.ID, Op: op.Op, Attempt: attempt, Error: err.Error()})
+			s.logCall(r, Call{At: s.opts.Clock.Now(), Ms: time.Since(started).Milliseconds(), Step: titleOf(op),
+				StepID: op.ID, Op: string(op.Op), Attempt: attempt, Error: err.Error()})
 			s.after(s.opts.Backoff(attempt+1), again)
 		case err != nil:
-			s.saveStep(r, op.ID, marshal(map[string]any{"error": stepError{Name: "GatewayError", Message: err.Error()}}))
+			s.saveStep(r, op.ID, errorOutput(&inngest.UserError{Name: "GatewayError", Message: err.Error()}))
 			s.discover(r, op.ID+"-failure", op.ID)
 		default:
 			s.saveStep(r, op.ID, marshal(map[string]any{"data": output}))
@@ -118,7 +120,7 @@ func (s *Server) fetch(r *run, op *opcode, make func(context.Context) (*http.Req
 
 // fetched makes the request. step.fetch gets status, headers and body
 // whatever they are (recordings 75 and 76), step.ai.infer the body's JSON.
-func (s *Server) fetched(ctx context.Context, op *opcode, make func(context.Context) (*http.Request, error)) (json.RawMessage, error) {
+func (s *Server) fetched(ctx context.Context, op *inngest.GeneratorOp, make func(context.Context) (*http.Request, error)) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.CallTimeout)
 	defer cancel()
 	req, err := make(ctx)
@@ -127,19 +129,19 @@ func (s *Server) fetched(ctx context.Context, op *opcode, make func(context.Cont
 	}
 	resp, err := s.plain.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("request of step %q: %w", op.title(), err)
+		return nil, fmt.Errorf("request of step %q: %w", titleOf(op), err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStepOutput+1))
 	if err != nil {
-		return nil, fmt.Errorf("request of step %q: read the answer: %w", op.title(), err)
+		return nil, fmt.Errorf("request of step %q: read the answer: %w", titleOf(op), err)
 	}
 	if len(body) > maxStepOutput {
-		return nil, fmt.Errorf("request of step %q: the answer is larger than %d bytes", op.title(), maxStepOutput)
+		return nil, fmt.Errorf("request of step %q: the answer is larger than %d bytes", titleOf(op), maxStepOutput)
 	}
-	if op.Op == opAIGateway {
+	if op.Op == inngest.OpAIGateway {
 		if resp.StatusCode >= 400 {
-			return nil, fmt.Errorf("request of step %q: the model answered %d", op.title(), resp.StatusCode)
+			return nil, fmt.Errorf("request of step %q: the model answered %d", titleOf(op), resp.StatusCode)
 		}
 		return resultJSON(body), nil
 	}

@@ -6,134 +6,64 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
-// Opcodes that an app may answer with.
-const (
-	opNone             = "None"
-	opStep             = "Step"
-	opStepRun          = "StepRun"
-	opStepError        = "StepError"
-	opStepFailed       = "StepFailed"
-	opStepPlanned      = "StepPlanned"
-	opSleep            = "Sleep"
-	opWaitForEvent     = "WaitForEvent"
-	opWaitForSignal    = "WaitForSignal"
-	opInvokeFunction   = "InvokeFunction"
-	opAIGateway        = "AIGateway"
-	opGateway          = "Gateway"
-	opRunComplete      = "RunComplete"
-	opSyncRunComplete  = "SyncRunComplete"
-	opDiscoveryRequest = "DiscoveryRequest"
-	opDeferAdd         = "DeferAdd"
-	opDeferAbort       = "DeferAbort"
-)
+// opNone is the op of an element without one: it asks for nothing.
+const opNone inngest.Opcode = "None"
 
-// known tells whether the server takes an opcode at all.
-func known(op string) bool {
-	switch op {
-	case opNone, opStep, opStepRun, opStepError, opStepFailed, opStepPlanned, opSleep, opWaitForEvent, opWaitForSignal,
-		opInvokeFunction, opAIGateway, opGateway, opRunComplete, opSyncRunComplete, opDiscoveryRequest, opDeferAdd, opDeferAbort:
-		return true
+// titleOf is the name that the program gave the step.
+func titleOf(op *inngest.GeneratorOp) string {
+	if op.DisplayName != "" {
+		return op.DisplayName
 	}
-	return false
-}
-
-// An opcode is one operation of a 206 or of a checkpoint.
-type opcode struct {
-	Op          string          `json:"op"`
-	ID          string          `json:"id"`
-	Name        string          `json:"name"`
-	DisplayName *string         `json:"displayName"`
-	Opts        json.RawMessage `json:"opts"`
-	Data        json.RawMessage `json:"data"`
-	Error       *stepError      `json:"error"`
-}
-
-// A stepError is an error as steps carry it: what else an SDK wrote is lost
-// (recordings 56 and 57).
-type stepError struct {
-	Name    string          `json:"name"`
-	Message string          `json:"message"`
-	Stack   string          `json:"stack,omitempty"`
-	Data    json.RawMessage `json:"data,omitempty"`
-	NoRetry bool            `json:"noRetry,omitempty"`
-	Cause   json.RawMessage `json:"cause,omitempty"`
-}
-
-// UnmarshalJSON refuses opcodes that the server does not know, and with them
-// everything they came with. The text is the server's (recording 139).
-func (o *opcode) UnmarshalJSON(b []byte) error {
-	type plain opcode
-	if err := json.Unmarshal(b, (*plain)(o)); err != nil {
-		return err
+	if op.Name != "" {
+		return op.Name
 	}
-	if o.Op == "" {
-		o.Op = opNone
-	}
-	if !known(o.Op) {
-		return fmt.Errorf("%s does not belong to Opcode values", o.Op)
-	}
-	return nil
-}
-
-// title is the name that the program gave the step.
-func (o *opcode) title() string {
-	if o.DisplayName != nil {
-		return *o.DisplayName
-	}
-	if o.Name != "" {
-		return o.Name
-	}
-	return o.ID
+	return op.ID
 }
 
 // lazy ops ride along with others and are no steps.
-func (o *opcode) lazy() bool { return o.Op == opDeferAdd || o.Op == opDeferAbort }
+func lazy(op *inngest.GeneratorOp) bool {
+	return op.Op == inngest.OpDeferAdd || op.Op == inngest.OpDeferAbort
+}
 
 // plans tells whether the server finishes the step later.
-func (o *opcode) plans() bool {
-	switch o.Op {
-	case opAIGateway, opGateway, opInvokeFunction, opSleep, opStepPlanned, opWaitForEvent, opWaitForSignal:
+func plans(op *inngest.GeneratorOp) bool {
+	switch op.Op {
+	case inngest.OpAIGateway, inngest.OpGateway, inngest.OpInvokeFunction, inngest.OpSleep, inngest.OpStepPlanned,
+		inngest.OpWaitForEvent, inngest.OpWaitForSignal:
 		return true
 	}
 	return false
 }
 
-// async tells whether an op cannot be checkpointed without a call to follow.
-func (o *opcode) async() bool {
-	switch o.Op {
-	case opStep, opStepRun, opStepPlanned, opRunComplete, opSyncRunComplete, opStepFailed, opDeferAdd, opDeferAbort:
-		return false
+// outputOf is how the outcome of a step is kept and carried.
+func outputOf(op *inngest.GeneratorOp) json.RawMessage {
+	switch op.Op {
+	case inngest.OpStepError, inngest.OpStepFailed:
+		return errorOutput(op.Error)
+	case inngest.OpStepRun:
+		return marshal(map[string]any{"data": orNull(op.Data)})
 	}
-	return true
+	return orNull(op.Data)
 }
 
-// options decodes the op's options into what the caller names.
-func (o *opcode) options(into any) error {
-	if len(o.Opts) == 0 || string(o.Opts) == "null" {
-		return nil
+// errorOutput keeps of an error what the server keeps: SDKs' own marks are
+// lost (recordings 56 and 57).
+func errorOutput(e *inngest.UserError) json.RawMessage {
+	kept := inngest.UserError{Name: "Error", Message: "unknown error"}
+	if e != nil {
+		kept = *e
+		kept.Serialized, kept.ServerText = false, ""
 	}
-	if err := json.Unmarshal(o.Opts, into); err != nil {
-		return fmt.Errorf("options of %s: %w", o.Op, err)
-	}
-	return nil
-}
-
-// output is how the step's outcome is kept and carried.
-func (o *opcode) output() json.RawMessage {
-	switch o.Op {
-	case opStepError, opStepFailed:
-		return marshal(map[string]any{"error": o.Error})
-	case opStepRun:
-		return marshal(map[string]any{"data": orNull(o.Data)})
-	}
-	return orNull(o.Data)
+	return marshal(map[string]any{"error": kept})
 }
 
 func orNull(b json.RawMessage) json.RawMessage {
 	if len(b) == 0 {
-		return json.RawMessage("null")
+		return null
 	}
 	return b
 }
@@ -144,53 +74,48 @@ var errEmptyAnswer = errors.New("no response data")
 // maxStepOutput bounds what one step may return.
 const maxStepOutput = 4 << 20
 
-// parseOps reads a 206: a list of opcodes or a single one.
-func parseOps(body []byte, noRetry bool) ([]*opcode, error) {
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 {
+// parseOps reads a 206: a list of ops or a single one. One that the server
+// does not know makes all of it unreadable.
+func parseOps(body []byte, noRetry bool) ([]*inngest.GeneratorOp, error) {
+	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, errEmptyAnswer
 	}
-	var ops []*opcode
-	var err error
-	switch body[0] {
-	case '{':
-		var one opcode
-		err = json.Unmarshal(body, &one)
-		ops = []*opcode{&one}
-	case '[':
-		err = json.Unmarshal(body, &ops)
-	default:
-		err = errors.New("expected JSON object or array")
-	}
+	ops, err := inngest.ParseOps(body)
 	if err != nil {
 		return nil, fmt.Errorf("error reading generator opcode response: %w", err)
 	}
-	kept := ops[:0]
-	for _, op := range ops {
+	var kept []*inngest.GeneratorOp
+	for i := range ops {
+		op := &ops[i]
 		switch {
-		case op == nil:
-			return nil, errors.New("error validating generator opcode: opcode cannot be null")
-		case op.Op == opStepError && op.Error == nil:
+		case op.Op == opNone || op.Op == "":
+			continue
+		case !op.Op.Known():
+			return nil, fmt.Errorf("error reading generator opcode response: %w", errUnknownOp(op.Op))
+		case op.Op == inngest.OpStepError && op.Error == nil:
 			return nil, errors.New("OpcodeStepError received without Error field set")
-		case len(op.output()) > maxStepOutput:
+		case len(outputOf(op)) > maxStepOutput:
 			return nil, fmt.Errorf("step %s: output size is greater than the limit", op.ID)
 		}
-		if op.Op == opStepError {
+		if op.Op == inngest.OpStepError {
 			op.Error.NoRetry = noRetry
 		}
-		if op.Op != opNone {
-			kept = append(kept, op)
-		}
+		kept = append(kept, op)
 	}
 	return kept, nil
 }
 
+// errUnknownOp has the server's text (recording 139).
+type errUnknownOp inngest.Opcode
+
+func (e errUnknownOp) Error() string { return string(e) + " does not belong to Opcode values" }
+
 // byPriority puts waits and deferrals first: an event that another op of the
 // same answer brings must find the wait, and the end of a run its deferrals.
-func byPriority(ops []*opcode) []*opcode {
-	first, rest := []*opcode{}, []*opcode{}
+func byPriority(ops []*inngest.GeneratorOp) []*inngest.GeneratorOp {
+	var first, rest []*inngest.GeneratorOp
 	for _, op := range ops {
-		if op.Op == opWaitForEvent || op.lazy() {
+		if op.Op == inngest.OpWaitForEvent || lazy(op) {
 			first = append(first, op)
 		} else {
 			rest = append(rest, op)

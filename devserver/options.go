@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // A Dialect says how a server learns an app's functions.
@@ -61,12 +63,7 @@ const (
 	defaultSyncTimeout  = 10 * time.Second
 	defaultCallTimeout  = 2 * time.Hour
 	defaultOutputWait   = 5 * time.Minute
-	defaultStateLimit   = 4 << 20
-	defaultRetries      = 4
-	maxRetries          = 20
-	maxAnswer           = 8 << 20
-	maxEvent            = 3 << 20
-	maxEvents           = 5000
+	defaultStateLimit   = inngest.MaxCallBytes
 )
 
 func (o *Options) check() error {

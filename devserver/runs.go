@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // A Run is a run as the Go API and /dev/runs tell it.
@@ -202,13 +204,13 @@ func (s *Server) logCall(r *run, c Call) {
 }
 
 // tell hands a line to the observer.
-func (s *Server) tell(j *job, op string, o *opcode, took time.Duration, failure string) {
+func (s *Server) tell(j *job, op string, o *inngest.GeneratorOp, took time.Duration, failure string) {
 	e := StepEvent{
 		At: s.opts.Clock.Now(), Run: j.run.id, Function: j.run.fn.slug, App: j.run.fn.app.name, Op: op,
 		Attempt: j.attempt, Duration: took, Error: failure, StepID: j.step, Step: j.stepName,
 	}
 	if o != nil {
-		e.Step, e.StepID = o.title(), o.ID
+		e.Step, e.StepID = titleOf(o), o.ID
 	}
 	s.watch.tell(e)
 }

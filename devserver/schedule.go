@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // accept takes an event: it gets its ids, and is looked at as soon as the loop
@@ -36,7 +38,7 @@ func (s *Server) send(ev *event) {
 // cancels, and functions that it starts. The caller holds the lock.
 func (s *Server) route(ev *event) {
 	s.resumeByEvent(ev)
-	if ev.name == eventInvoked {
+	if ev.name == inngest.EventFunctionInvoked {
 		if f := s.functionBySlug(ev.meta("fn_id")); f != nil {
 			s.trigger(f, ev)
 		}
@@ -113,8 +115,8 @@ func (s *Server) watchRun(r *run) {
 	for _, c := range r.fn.config.Cancel {
 		s.waitToCancel(r, c)
 	}
-	if t := r.fn.config.Timeouts; t != nil && t.Start != nil {
-		r.timers = append(r.timers, s.after(time.Duration(*t.Start), func() {
+	if t := r.fn.config.Timeouts; t != nil && t.Start != "" {
+		r.timers = append(r.timers, s.after(lasting(t.Start), func() {
 			if r.status == Scheduled {
 				s.cancel(r, "start timeout")
 			}
@@ -124,8 +126,8 @@ func (s *Server) watchRun(r *run) {
 
 // beginTimeout starts the clock of timeouts.finish, at a run's first call.
 func (s *Server) beginTimeout(r *run) {
-	if t := r.fn.config.Timeouts; t != nil && t.Finish != nil {
-		r.timers = append(r.timers, s.after(time.Duration(*t.Finish), func() { s.cancel(r, "finish timeout") }))
+	if t := r.fn.config.Timeouts; t != nil && t.Finish != "" {
+		r.timers = append(r.timers, s.after(lasting(t.Finish), func() { s.cancel(r, "finish timeout") }))
 	}
 }
 
@@ -162,7 +164,7 @@ func (s *Server) scheduleCron(f *function, i int, text string, schedule cron.Sch
 	f.crons[i] = s.at(at, func() {
 		stamp := at.UTC().Format(time.RFC3339)
 		ev := &event{ // as in recording 71
-			internal: s.newID(), id: stamp, name: eventCron, ts: at.UnixMilli(), received: at,
+			internal: s.newID(), id: stamp, name: inngest.EventScheduledTimer, ts: at.UnixMilli(), received: at,
 			data: map[string]any{"cron": text, "fireAt": stamp, "scheduledAt": stamp},
 		}
 		s.st.events = append(s.st.events, ev)

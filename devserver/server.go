@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 	"github.com/inngest-gateway/inngest-gateway/signature"
 )
 
@@ -55,7 +56,7 @@ func New(o Options) (*Server, error) {
 		}
 		s.key = key
 		s.verifier, err = signature.NewVerifier(signature.Options{
-			Keys: []signature.Key{key}, Tolerance: 5 * time.Minute, MaxCanonical: maxAnswer, Now: time.Now,
+			Keys: []signature.Key{key}, Tolerance: 5 * time.Minute, MaxCanonical: inngest.MaxAnswerBytes, Now: time.Now,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("devserver: %w", err)

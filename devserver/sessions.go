@@ -7,13 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-)
 
-// Limits of meta.sessions.
-const (
-	maxSessions   = 5
-	maxSessionKey = 128
-	maxSessionID  = 512
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // eventMeta is an event's "meta": the sessions that its sender set, where null
@@ -87,7 +82,7 @@ func (m *eventMeta) merged() map[string]string {
 		out = map[string]string{}
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.inherited)) {
-		if _, set := out[key]; set || len(out) >= maxSessions || slices.Contains(m.cut, key) {
+		if _, set := out[key]; set || len(out) >= inngest.MaxSessions || slices.Contains(m.cut, key) {
 			continue
 		}
 		out[key] = m.inherited[key]
@@ -97,19 +92,19 @@ func (m *eventMeta) merged() map[string]string {
 
 // checkSessions holds what was merged to the limits.
 func checkSessions(s map[string]string) error {
-	if len(s) > maxSessions {
-		return fmt.Errorf("event sessions can include at most %d entries", maxSessions)
+	if len(s) > inngest.MaxSessions {
+		return fmt.Errorf("event sessions can include at most %d entries", inngest.MaxSessions)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s)) {
 		switch id := s[key]; {
 		case key == "":
 			return errors.New("event session keys cannot be empty")
-		case len(key) > maxSessionKey:
-			return fmt.Errorf("event session key %q exceeds %d bytes", key, maxSessionKey)
+		case len(key) > inngest.MaxSessionKeyLen:
+			return fmt.Errorf("event session key %q exceeds %d bytes", key, inngest.MaxSessionKeyLen)
 		case id == "":
 			return fmt.Errorf("event session %q cannot have an empty ID", key)
-		case len(id) > maxSessionID:
-			return fmt.Errorf("event session %q exceeds %d bytes", key, maxSessionID)
+		case len(id) > inngest.MaxSessionIDLen:
+			return fmt.Errorf("event session %q exceeds %d bytes", key, inngest.MaxSessionIDLen)
 		}
 	}
 	return nil

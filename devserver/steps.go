@@ -5,39 +5,41 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // apply does what an op asks for. Ops that the server finishes later leave a
 // wait or a timer behind. The caller holds the lock.
-func (s *Server) apply(j *job, op *opcode, a *answer) error {
+func (s *Server) apply(j *job, op *inngest.GeneratorOp, a *answer) error {
 	r := j.run
 	switch op.Op {
-	case opStep, opStepRun:
-		s.saveStep(r, op.ID, op.output())
+	case inngest.OpStep, inngest.OpStepRun:
+		s.saveStep(r, op.ID, outputOf(op))
 		s.discover(r, op.ID, op.ID)
-	case opStepError:
+	case inngest.OpStepError:
 		return s.stepError(j, op, a)
-	case opStepFailed:
+	case inngest.OpStepFailed:
 		s.stepFailed(r, op)
-	case opStepPlanned:
-		s.enqueue(op.ID+"-plan", s.opts.Clock.Now(), &job{run: r, after: j.after, step: op.ID, stepName: op.title()})
-	case opSleep:
+	case inngest.OpStepPlanned:
+		s.enqueue(op.ID+"-plan", s.opts.Clock.Now(), &job{run: r, after: j.after, step: op.ID, stepName: titleOf(op)})
+	case inngest.OpSleep:
 		return s.sleep(r, op)
-	case opWaitForEvent:
+	case inngest.OpWaitForEvent:
 		return s.waitForEvent(r, op)
-	case opWaitForSignal:
+	case inngest.OpWaitForSignal:
 		return s.waitForSignal(r, op)
-	case opInvokeFunction:
+	case inngest.OpInvokeFunction:
 		return s.invoke(r, op)
-	case opGateway, opAIGateway:
+	case inngest.OpGateway, inngest.OpAIGateway:
 		return s.gateway(r, op)
-	case opDeferAdd, opDeferAbort:
+	case inngest.OpDeferAdd, inngest.OpDeferAbort:
 		return s.deferral(r, op)
-	case opRunComplete:
+	case inngest.OpRunComplete:
 		s.finish(r, Completed, &outcome{output: orNull(op.Data)})
-	case opSyncRunComplete:
+	case inngest.OpSyncRunComplete:
 		return s.completeSync(r, op)
-	case opDiscoveryRequest:
+	case inngest.OpDiscoveryRequest:
 		// Only once for an id: two of them with the same id left the run
 		// waiting (seen on server 1.43).
 		s.discover(r, op.ID, op.ID)
@@ -61,7 +63,7 @@ func (s *Server) saveStep(r *run, id string, output json.RawMessage) {
 
 // stepError has the job tried again; after the last attempt, and when the app
 // forbids another, the program gets to see the error.
-func (s *Server) stepError(j *job, op *opcode, a *answer) error {
+func (s *Server) stepError(j *job, op *inngest.GeneratorOp, a *answer) error {
 	if !op.Error.NoRetry && j.attempt+1 <= j.run.fn.retries {
 		s.retry(j, a.retryAt)
 		return errTryAgain
@@ -71,35 +73,21 @@ func (s *Server) stepError(j *job, op *opcode, a *answer) error {
 }
 
 // stepFailed keeps a final error, which the program may catch.
-func (s *Server) stepFailed(r *run, op *opcode) {
-	if op.Error == nil {
-		op.Error = &stepError{Name: "Error", Message: "unknown error"}
-	}
-	s.saveStep(r, op.ID, marshal(map[string]any{"error": op.Error}))
+func (s *Server) stepFailed(r *run, op *inngest.GeneratorOp) {
+	s.saveStep(r, op.ID, errorOutput(op.Error))
 	s.discover(r, op.ID+"-failure", op.ID)
 }
 
-// maxWait bounds sleeps and waits.
-const maxWait = 366 * 24 * time.Hour
-
 // sleep ends with a call that carries the step as null (recording 13). The
 // duration is the option of that name (Go) or the op's name (JS), or a date.
-func (s *Server) sleep(r *run, op *opcode) error {
-	var opts struct {
-		Duration string `json:"duration"`
-	}
-	if err := op.options(&opts); err != nil {
-		return err
-	}
-	if opts.Duration == "" {
-		opts.Duration = op.Name
-	}
-	d, err := s.untilText(opts.Duration)
+func (s *Server) sleep(r *run, op *inngest.GeneratorOp) error {
+	text := op.SleepText()
+	d, err := s.untilText(text)
 	if err != nil {
-		return fmt.Errorf("sleep %q: %w", op.title(), err)
+		return fmt.Errorf("sleep %q: %w", titleOf(op), err)
 	}
-	if d > maxWait {
-		return &finalError{"InngestErrTimeoutTooLong", fmt.Sprintf("sleep %q ends more than a year ahead", opts.Duration)}
+	if d > inngest.MaxWait {
+		return &finalError{"InngestErrTimeoutTooLong", fmt.Sprintf("sleep %q ends more than a year ahead", text)}
 	}
 	if r.seen[op.ID] || r.status.Ended() {
 		return nil // reported again while it runs: the same sleep
@@ -109,7 +97,7 @@ func (s *Server) sleep(r *run, op *opcode) error {
 		if r.status.Ended() {
 			return
 		}
-		s.saveStep(r, op.ID, json.RawMessage("null"))
+		s.saveStep(r, op.ID, null)
 		s.discover(r, op.ID+"-slept", op.ID)
 		s.notify()
 	}))
@@ -126,11 +114,11 @@ func (s *Server) untilText(text string) (time.Duration, error) {
 			return max(time.Until(t).Round(time.Second), 0), nil
 		}
 	}
-	return parsePeriod(text)
+	return inngest.ParseDuration(text)
 }
 
 // completeSync ends a run that began as a durable endpoint's request.
-func (s *Server) completeSync(r *run, op *opcode) error {
+func (s *Server) completeSync(r *run, op *inngest.GeneratorOp) error {
 	var result struct {
 		Data json.RawMessage `json:"data"`
 	}

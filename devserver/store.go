@@ -3,6 +3,8 @@ package devserver
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // store is everything the server remembers. All of it is behind Server.mu.
@@ -52,7 +54,7 @@ type function struct {
 	app     *app
 	url     string // of its step
 	retries int
-	config  functionConfig
+	config  inngest.Function
 	crons   []*timer
 	version int
 	durable bool // made for a durable endpoint, not registered

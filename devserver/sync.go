@@ -39,7 +39,7 @@ func (s *Server) Sync(ctx context.Context, address string, signed bool) error {
 		return fmt.Errorf("sync %s: %w", address, err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, inngest.MaxAnswerBytes))
 	if err != nil {
 		return fmt.Errorf("sync %s: read the answer: %w", address, err)
 	}
@@ -65,24 +65,11 @@ func (s *Server) takeInBand(address string, h http.Header, body []byte) error {
 	if kind := h.Get(inngest.HeaderSyncKind); kind != inngest.SyncInBand {
 		return fmt.Errorf("sync %s: the app answered sync kind %q, want %q", address, kind, inngest.SyncInBand)
 	}
-	var answer struct {
-		AppID       string            `json:"app_id"`
-		URL         string            `json:"url"`
-		Framework   *string           `json:"framework"`
-		SDKLanguage string            `json:"sdk_language"`
-		SDKVersion  string            `json:"sdk_version"`
-		Functions   []json.RawMessage `json:"functions"`
-	}
+	var answer inngest.InBandAnswer
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return fmt.Errorf("sync %s: read the answer: %w", address, err)
 	}
-	reg := registration{
-		URL: answer.URL, AppName: answer.AppID, SDK: answer.SDKLanguage + ":v" + answer.SDKVersion, Functions: answer.Functions,
-	}
-	if answer.Framework != nil {
-		reg.Framework = *answer.Framework
-	}
-	if _, _, err := s.register(reg, "in_band"); err != nil {
+	if _, _, err := s.register(answer.Register(), "in_band"); err != nil {
 		return fmt.Errorf("sync %s: %w", address, err)
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // A wait is a step that something from outside finishes, or a cancellation.
@@ -102,31 +104,24 @@ var null = json.RawMessage("null")
 
 // waitForEvent ends with the event as it is, or with null (recordings 14, 17
 // and 73). No timeout at all ends it at once, as an SDK's negative one.
-func (s *Server) waitForEvent(r *run, op *opcode) error {
-	var opts struct {
-		Event   string `json:"event"`
-		Timeout string `json:"timeout"`
-		If      string `json:"if"`
-	}
-	if err := op.options(&opts); err != nil {
+func (s *Server) waitForEvent(r *run, op *inngest.GeneratorOp) error {
+	var opts inngest.WaitForEventOpts
+	if err := op.ParseOpts(&opts); err != nil {
 		return err
-	}
-	if opts.Event == "" {
-		opts.Event = op.Name
 	}
 	timeout, err := s.untilText(opts.Timeout)
 	if err != nil {
-		return fmt.Errorf("timeout of %q: %w", op.title(), err)
+		return fmt.Errorf("timeout of %q: %w", titleOf(op), err)
 	}
-	if timeout > maxWait {
-		return &finalError{"InngestErrTimeoutTooLong", fmt.Sprintf("timeout %q of %q ends more than a year ahead", opts.Timeout, op.title())}
+	if timeout > inngest.MaxWait {
+		return &finalError{"InngestErrTimeoutTooLong", fmt.Sprintf("timeout %q of %q ends more than a year ahead", opts.Timeout, titleOf(op))}
 	}
 	if opts.If != "" {
 		if err := s.match.check(opts.If); err != nil {
 			return &finalError{"CompileError", err.Error()}
 		}
 	}
-	s.await(&wait{run: r, step: op.ID, event: opts.Event, expr: opts.If}, timeout, null)
+	s.await(&wait{run: r, step: op.ID, event: op.WaitEvent(), expr: opts.If}, timeout, null)
 	return nil
 }
 
@@ -146,23 +141,19 @@ func (s *Server) resumeByEvent(ev *event) {
 }
 
 // waitToCancel has an event cancel a run.
-func (s *Server) waitToCancel(r *run, c cancelConfig) {
+func (s *Server) waitToCancel(r *run, c inngest.Cancel) {
 	w := &wait{run: r, event: c.Event, expr: c.If}
 	s.st.waits.byEvent[c.Event] = append(s.st.waits.byEvent[c.Event], w)
-	if c.Timeout != nil {
-		r.timers = append(r.timers, s.after(time.Duration(*c.Timeout), func() { s.st.waits.drop(w) }))
+	if c.Timeout != "" {
+		r.timers = append(r.timers, s.after(lasting(c.Timeout), func() { s.st.waits.drop(w) }))
 	}
 }
 
 // waitForSignal ends with {"data": {"data", "signal"}} (recording 69) or null.
 // A signal is waited for once: a second wait fails its run or takes over.
-func (s *Server) waitForSignal(r *run, op *opcode) error {
-	var opts struct {
-		Signal   string `json:"signal"`
-		Timeout  string `json:"timeout"`
-		Conflict string `json:"conflict"`
-	}
-	if err := op.options(&opts); err != nil {
+func (s *Server) waitForSignal(r *run, op *inngest.GeneratorOp) error {
+	var opts inngest.WaitForSignalOpts
+	if err := op.ParseOpts(&opts); err != nil {
 		return err
 	}
 	if opts.Signal == "" {
@@ -170,10 +161,10 @@ func (s *Server) waitForSignal(r *run, op *opcode) error {
 	}
 	timeout, err := s.orYear(opts.Timeout)
 	if err != nil {
-		return fmt.Errorf("timeout of %q: %w", op.title(), err)
+		return fmt.Errorf("timeout of %q: %w", titleOf(op), err)
 	}
 	if other := s.st.waits.bySignal[opts.Signal]; other != nil && !(other.run == r && other.step == op.ID) {
-		if opts.Conflict != "replace" {
+		if opts.Conflict != inngest.ConflictReplace {
 			return &finalError{"InngestErrSignalConflict", fmt.Sprintf("another run waits for signal %q", opts.Signal)}
 		}
 		s.st.waits.drop(other)
@@ -205,7 +196,7 @@ func (s *Server) signal(name string, data json.RawMessage) (string, bool) {
 // invoke starts another function and waits for its end (recordings 17, 61 to
 // 63). A function that does not exist is waited for until the timeout, as on
 // the server.
-func (s *Server) invoke(r *run, op *opcode) error {
+func (s *Server) invoke(r *run, op *inngest.GeneratorOp) error {
 	var opts struct {
 		Function string `json:"function_id"`
 		Payload  struct {
@@ -215,12 +206,12 @@ func (s *Server) invoke(r *run, op *opcode) error {
 		} `json:"payload"`
 		Timeout string `json:"timeout"`
 	}
-	if err := op.options(&opts); err != nil {
+	if err := op.ParseOpts(&opts); err != nil {
 		return err
 	}
 	timeout, err := s.orYear(opts.Timeout)
 	if err != nil {
-		return fmt.Errorf("timeout of %q: %w", op.title(), err)
+		return fmt.Errorf("timeout of %q: %w", titleOf(op), err)
 	}
 	if r.seen[op.ID] {
 		return nil
@@ -235,11 +226,11 @@ func (s *Server) invoke(r *run, op *opcode) error {
 		data = map[string]any{}
 	}
 	data["_inngest"] = map[string]any{
-		"correlation_id": correlation, "fn_id": opts.Function, "name": op.title(),
+		"correlation_id": correlation, "fn_id": opts.Function, "name": titleOf(op),
 		"expire":        s.opts.Clock.Now().Add(timeout).UnixMilli(),
 		"source_app_id": r.fn.app.id, "source_fn_id": r.fn.id, "source_fn_v": r.fn.version,
 	}
-	ev := s.ownEvent(eventInvoked, s.newID(), data, r.events[0].sessions)
+	ev := s.ownEvent(inngest.EventFunctionInvoked, s.newID(), data, r.events[0].sessions)
 	ev.user, ev.version = opts.Payload.User, opts.Payload.V
 	s.send(ev)
 	return nil

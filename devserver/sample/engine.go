@@ -2,12 +2,12 @@ package sample
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // A run is one call of a program: what is known of its steps, and what this
@@ -176,11 +176,7 @@ func (r *run) sleep(id string, d time.Duration) error {
 func (r *run) hash(id string) string {
 	n := r.uses[id]
 	r.uses[id]++
-	if n > 0 {
-		id = fmt.Sprintf("%s:%d", id, n)
-	}
-	sum := sha1.Sum([]byte(id))
-	return hex.EncodeToString(sum[:])
+	return inngest.HashStepID(id, n)
 }
 
 func newOp(hash, kind, name string) op {
