@@ -75,7 +75,16 @@ func (b *Buffer) Room(ctx context.Context, more int64) ([]byte, error) {
 	return b.store.bytes[b.length:min(len(b.store.bytes), b.max)], nil
 }
 
-// Advance tells that n bytes arrived in what Room returned.
+// Spare returns the free space of the storage that the buffer has already,
+// perhaps none: who reads into it charges nothing before something is there.
+func (b *Buffer) Spare() []byte {
+	if b.store == nil {
+		return nil
+	}
+	return b.store.bytes[b.length:min(len(b.store.bytes), b.max)]
+}
+
+// Advance tells that n bytes arrived in what Room or Spare returned.
 func (b *Buffer) Advance(n int) { b.length += n }
 
 // Write appends p, which has arrived already.

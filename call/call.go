@@ -26,6 +26,7 @@ type Call struct {
 	Received    time.Time        // when the head was complete
 	WholeAnswer bool             // the answer's body must be complete before it is used: never stream
 	NoResend    bool             // must not be sent again even if nothing reached the app
+	Gone        func() bool      // tells whether the caller hung up meanwhile; may be nil; not to be called after Do returned
 }
 
 // An Answer is what an app, or the gateway in its place, says to a Call. Who
