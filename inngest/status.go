@@ -2,7 +2,8 @@ package inngest
 
 // Status returns the HTTP status of an answer with that code, 0 for a code
 // that is not in Codes. What the gateway refuses on behalf of an app is a 503:
-// without an SDK header it fails the attempt and leaves the run alive.
+// without an SDK header it fails the attempt and leaves the run alive. An answer
+// that cannot be read without doubt is a 502, which does the same.
 func (c Code) Status() int {
 	switch c {
 	case CodeSignatureMissing, CodeSignatureMalformed, CodeSignatureExpired, CodeSignatureMismatch,
@@ -24,11 +25,13 @@ func (c Code) Status() int {
 		return 431
 	case CodeInternal:
 		return 500
+	case CodeUpstreamBadAnswer:
+		return 502
 	case CodeVersionNotSupported:
 		return 505
 	case CodeMemoryExhausted, CodeTooManyConnections, CodePublicURLUnknown, CodeDraining,
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
-		CodeUpstreamBadAnswer, CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
+		CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
 		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable:
 		return 503
 	}
