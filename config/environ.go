@@ -35,42 +35,68 @@ func (e environment) get(name string) string {
 	return strings.TrimSpace(value)
 }
 
+// A standardVariable is one that SDKs read too.
+type standardVariable struct {
+	name  string
+	paths []string // what it sets
+	fills bool     // counts only where no source says anything else
+}
+
+// standardVariables lists them, but for INNGEST_DEV; those that say more
+// exactly what they set come last.
+func standardVariables() []standardVariable {
+	return []standardVariable{
+		{name: "INNGEST_SIGNING_KEY", paths: []string{"inngest.signing_key"}},
+		{name: "INNGEST_SIGNING_KEY_FALLBACK", paths: []string{"inngest.signing_key_fallback"}},
+		{name: "INNGEST_EVENT_KEY", paths: []string{"inngest.event_key"}},
+		{name: "INNGEST_ENV", paths: []string{"inngest.env"}},
+		{name: "INNGEST_BASE_URL", paths: []string{"inngest.api_url", "inngest.event_url"}},
+		{name: "INNGEST_API_BASE_URL", paths: []string{"inngest.api_url"}},
+		{name: "INNGEST_EVENT_API_BASE_URL", paths: []string{"inngest.event_url"}},
+		{name: "INNGEST_SERVE_ORIGIN", paths: []string{"public_url"}, fills: true},
+		{name: "INNGEST_SERVE_PATH", paths: []string{"apps[0].path"}, fills: true},
+	}
+}
+
+const (
+	devVariable = "INNGEST_DEV"
+	devServer   = "http://localhost:8288" // where SDKs look for it
+)
+
 // standard reads the variables that SDKs read too. What is in fill counts only
 // where no source says anything else.
 func (e environment) standard(p *problems) (over, fill layer) {
 	over, fill = newLayer(), newLayer()
 	set := func(l layer, name, value string, paths ...string) {
-		if value == "" {
-			return
-		}
 		for _, path := range paths {
 			l.set(keysOf(path), value, origin{source: name}, p)
 		}
 	}
-	each := func(l layer, name string, paths ...string) { set(l, name, e.get(name), paths...) }
-
-	switch dev := e.get("INNGEST_DEV"); {
-	case dev == "":
-	case slices.Contains([]string{"0", "false"}, strings.ToLower(dev)):
-		set(over, "INNGEST_DEV", "false", "insecure_skip_verify")
-	case slices.Contains([]string{"1", "true"}, strings.ToLower(dev)):
-		set(over, "INNGEST_DEV", "true", "insecure_skip_verify")
-		set(fill, "INNGEST_DEV", "http://localhost:8288", "inngest.api_url", "inngest.event_url") // as SDKs do
-	case strings.HasPrefix(dev, "http://"), strings.HasPrefix(dev, "https://"):
-		set(over, "INNGEST_DEV", "true", "insecure_skip_verify")
-		set(over, "INNGEST_DEV", dev, "inngest.api_url", "inngest.event_url")
+	dev := e.get(devVariable)
+	switch strings.ToLower(dev) {
+	case "":
+	case "0", "false":
+		set(over, devVariable, "false", "insecure_skip_verify")
+	case "1", "true":
+		set(over, devVariable, "true", "insecure_skip_verify")
+		set(fill, devVariable, devServer, "inngest.api_url", "inngest.event_url")
 	default:
-		p.addAt(origin{source: "INNGEST_DEV"}, "insecure_skip_verify", quoted(dev), "1, 0, or the URL of a development server")
+		if _, ok := parseBase(dev); !ok {
+			p.addAt(origin{source: devVariable}, "insecure_skip_verify", quoted(dev), "1, 0, or the URL of a development server")
+			break
+		}
+		set(over, devVariable, "true", "insecure_skip_verify")
+		set(over, devVariable, dev, "inngest.api_url", "inngest.event_url")
 	}
-	each(over, "INNGEST_SIGNING_KEY", "inngest.signing_key")
-	each(over, "INNGEST_SIGNING_KEY_FALLBACK", "inngest.signing_key_fallback")
-	each(over, "INNGEST_EVENT_KEY", "inngest.event_key")
-	each(over, "INNGEST_ENV", "inngest.env")
-	each(over, "INNGEST_BASE_URL", "inngest.api_url", "inngest.event_url")
-	each(over, "INNGEST_API_BASE_URL", "inngest.api_url")
-	each(over, "INNGEST_EVENT_API_BASE_URL", "inngest.event_url")
-	each(fill, "INNGEST_SERVE_ORIGIN", "public_url")
-	each(fill, "INNGEST_SERVE_PATH", "apps[0].path")
+	for _, v := range standardVariables() {
+		into := over
+		if v.fills {
+			into = fill
+		}
+		if value := e.get(v.name); value != "" {
+			set(into, v.name, value, v.paths...)
+		}
+	}
 	return over, fill
 }
 
@@ -128,6 +154,8 @@ func variable(keys []string) string {
 	return prefix + strings.ToUpper(strings.Join(keys, levels))
 }
 
+const wantAppURL = "the URL of the app, such as http://127.0.0.1:3000/api/inngest, or unix:///path of its socket"
+
 // appURL reads the URL of the only app, as a sidecar has it. Its path is also
 // the path at the gateway where nothing else is said.
 func appURL(text string, at origin, p *problems) (over, fill layer) {
@@ -135,18 +163,20 @@ func appURL(text string, at origin, p *problems) (over, fill layer) {
 	if text == "" {
 		return over, fill
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		p.addAt(at, "", quoted(text), "the URL of the app, such as http://127.0.0.1:3000/api/inngest")
-		return over, fill
+	endpoint, path := text, ""
+	if u, err := url.Parse(text); err == nil && u.Scheme != "unix" {
+		path = strings.TrimRight(u.EscapedPath(), "/")
+		endpoint = strings.TrimRight(strings.TrimSuffix(text, u.EscapedPath()), "/")
 	}
-	endpoint := text
-	if path := u.EscapedPath(); u.Scheme != "unix" && strings.Trim(path, "/") != "" {
-		endpoint = strings.TrimSuffix(text, path)
-		fill.set(keysOf("apps[0].upstream.path"), path, at, p)
-		fill.set(keysOf("apps[0].path"), path, at, p)
+	if _, ok := parseEndpoint(endpoint); !ok {
+		p.addAt(at, "", quoted(text), wantAppURL)
+		return over, fill
 	}
 	put(over.tree, keysOf("apps[0].upstream.endpoints"), []any{endpoint}, at, p)
 	over.origins["apps[0].upstream.endpoints[0]"] = at
+	if path != "" {
+		fill.set(keysOf("apps[0].upstream.path"), path, at, p)
+		fill.set(keysOf("apps[0].path"), path, at, p)
+	}
 	return over, fill
 }

@@ -134,7 +134,7 @@ func TestLoad_laysSourcesOverEachOther(t *testing.T) {
 			}),
 		},
 		"an app made of variables": {
-			env: []string{"GATEWAY_APPS__0__UPSTREAM__ENDPOINTS=http://127.0.0.1:3000", "GATEWAY_APPS__0__ID=shop", "INNGEST_SIGNING_KEY=" + testKey},
+			env:  []string{"GATEWAY_APPS__0__UPSTREAM__ENDPOINTS=http://127.0.0.1:3000", "GATEWAY_APPS__0__ID=shop", "INNGEST_SIGNING_KEY=" + testKey},
 			want: shop(func(_ *Config, a *App) {}),
 		},
 		"a list in a variable": {
@@ -167,7 +167,7 @@ func TestLoad_laysSourcesOverEachOther(t *testing.T) {
 			want: shop(func(c *Config, _ *App) { c.PublicURL = "https://app" }),
 		},
 		"the serve path at the gateway, the URL's at the app": {
-			env: []string{"INNGEST_SERVE_PATH=/serve", "GATEWAY_APP_URL=http://127.0.0.1:3000/app", "INNGEST_SIGNING_KEY=" + testKey},
+			env:  []string{"INNGEST_SERVE_PATH=/serve", "GATEWAY_APP_URL=http://127.0.0.1:3000/app", "INNGEST_SIGNING_KEY=" + testKey},
 			want: one(func(_ *Config, a *App) { a.Path, a.Upstream.Path = "/serve", "/app" }),
 		},
 		"the app's URL over the only app of a file": {

@@ -65,21 +65,39 @@ type origin struct {
 // first is kept: what could not be read is not checked as well.
 type problems struct {
 	origins map[string]origin // by path
+	told    map[string]bool   // paths of values with a problem: true; of what they stand in: false
 	list    Problems
 }
 
 // add notes a problem with what stands at a path.
 func (p *problems) add(path, got, want string) {
-	for _, other := range p.list {
-		if within(path, other.Path) || within(other.Path, path) {
-			return
-		}
+	if p.tell(path) {
+		p.addAt(p.origin(path), path, got, want)
 	}
-	at := p.origin(path)
-	p.addAt(at, path, got, want)
 }
 
-// addAt notes a problem that is not about the value of a setting.
+// tell notes that a value has a problem; false if it, something in it, or what
+// it stands in has one already.
+func (p *problems) tell(path string) bool {
+	if _, told := p.told[path]; told {
+		return false
+	}
+	for at := parent(path); at != ""; at = parent(at) {
+		if p.told[at] {
+			return false
+		}
+	}
+	if p.told == nil {
+		p.told = map[string]bool{}
+	}
+	for at := parent(path); at != ""; at = parent(at) {
+		p.told[at] = false
+	}
+	p.told[path] = true
+	return true
+}
+
+// addAt notes a problem with how something was written, not with its value.
 func (p *problems) addAt(at origin, path, got, want string) {
 	p.list = append(p.list, Problem{Path: path, Got: got, Want: want, Source: at.source, Line: at.line})
 }
@@ -90,7 +108,7 @@ func (p *problems) origin(path string) origin {
 		if at, ok := p.origins[path]; ok {
 			return at
 		}
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+		path = parent(path)
 	}
 	return origin{}
 }
@@ -98,7 +116,7 @@ func (p *problems) origin(path string) origin {
 // originBelow returns where the first setting below a path was written.
 func (p *problems) originBelow(path string) origin {
 	for _, known := range slices.Sorted(maps.Keys(p.origins)) {
-		if within(known, path) {
+		if rest, ok := strings.CutPrefix(known, path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
 			return p.origins[known]
 		}
 	}
@@ -114,11 +132,8 @@ func (p *problems) err() error {
 	return p.list
 }
 
-// within tells whether path is, or lies below, the other path.
-func within(path, other string) bool {
-	rest, ok := strings.CutPrefix(path, other)
-	return ok && other != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
-}
+// parent returns the path of the group or list that a path stands in.
+func parent(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
 
 // quoted shows a value, shortened, and never a signing key or a password in a
 // URL: those stand in the wrong place often enough.

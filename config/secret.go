@@ -80,7 +80,11 @@ func (r secretReader) read(text string, optional bool) (secret Secret, want stri
 		if err != nil {
 			return Secret{}, "a file that can be read: " + err.Error()
 		}
-		return NewSecret(strings.TrimSpace(string(value))), ""
+		secret := NewSecret(strings.TrimSpace(string(value)))
+		if secret.IsZero() {
+			return Secret{}, "a file that is not empty"
+		}
+		return secret, ""
 	}
 	return NewSecret(strings.TrimSpace(text)), ""
 }

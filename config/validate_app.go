@@ -23,6 +23,9 @@ func (a App) validate(p *problems, at string) {
 	accepted(p, at+".unsigned_sync", a.UnsignedSync)
 	between(p, at+".outage_budget", a.OutageBudget, time.Minute, 30*24*time.Hour)
 	a.Upstream.validate(p, at+".upstream")
+	if up := a.Upstream.Path; up != a.Path && !isPath(up) {
+		p.add(at+".upstream.path", quoted(up), wantPath)
+	}
 	if a.Upstream.ResendAfterReset && (a.Checkpointing == nil || *a.Checkpointing) {
 		p.add(at+".upstream.resend_after_reset", quoted("true"),
 			"false, because a checkpointing app would run steps twice; where the app has it switched off, say checkpointing: false too")
@@ -31,9 +34,6 @@ func (a App) validate(p *problems, at string) {
 
 func (u Upstream) validate(p *problems, at string) {
 	u.validateEndpoints(p, at)
-	if !isPath(u.Path) && u.Path != "" {
-		p.add(at+".path", quoted(u.Path), wantPath)
-	}
 	if u.Host != "" && (!isVisible(u.Host) || strings.ContainsAny(u.Host, "/?#@")) {
 		p.add(at+".host", quoted(u.Host), "a host, or host:port")
 	}

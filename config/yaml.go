@@ -12,11 +12,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// mostNodes bounds a file whose aliases multiply.
-const mostNodes = 100_000
+// What a file may hold at most, so that aliases that multiply and brackets
+// without end cost no memory.
+const (
+	mostNodes = 100_000
+	mostDepth = 100
+)
 
 var (
 	errTooManyNodes = errors.New("too much YAML once its aliases are followed")
+	errTooDeep      = errors.New("YAML nested too deeply")
 	linePattern     = regexp.MustCompile(`^line (\d+): `)
 )
 
@@ -29,6 +34,7 @@ type yamlReader struct {
 	origins  map[string]origin
 	problems *problems
 	nodes    int
+	depth    int
 	open     map[*yaml.Node]bool // anchors whose content is being read
 }
 
@@ -46,7 +52,7 @@ func readYAML(file string, text []byte, p *problems) (layer, bool) {
 	}
 	tree, err := r.tree(doc, "")
 	if err != nil {
-		p.addAt(origin{source: file}, "", err.Error(), "fewer aliases")
+		p.addAt(origin{source: file}, "", err.Error(), "a plainer file")
 		return l, false
 	}
 	m, ok := tree.(map[string]any)
@@ -90,7 +96,15 @@ func (r *yamlReader) tree(n *yaml.Node, at string) (any, error) {
 	if r.nodes++; r.nodes > mostNodes {
 		return nil, errTooManyNodes
 	}
+	if r.depth++; r.depth > mostDepth {
+		return nil, errTooDeep
+	}
+	defer func() { r.depth-- }()
 	r.origins[at] = origin{r.file, n.Line}
+	if n.Anchor != "" {
+		r.open[n] = true
+		defer delete(r.open, n)
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
 		return r.alias(n, at)
@@ -116,11 +130,10 @@ func (r *yamlReader) tree(n *yaml.Node, at string) (any, error) {
 // alias reads what an alias stands for; its lines are those of the anchor.
 func (r *yamlReader) alias(n *yaml.Node, at string) (any, error) {
 	if r.open[n.Alias] {
+		r.problems.tell(at)
 		r.problems.addAt(origin{r.file, n.Line}, at, "an alias of what it stands in", "an anchor that ends before")
 		return nil, nil
 	}
-	r.open[n.Alias] = true
-	defer delete(r.open, n.Alias)
 	return r.tree(n.Alias, at)
 }
 
