@@ -1,0 +1,89 @@
+package signature
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/test/recorded"
+)
+
+var sizes = []struct {
+	name  string
+	bytes int
+}{{"1KiB", 1 << 10}, {"64KiB", 64 << 10}, {"4MiB", 4 << 20}}
+
+// BenchmarkVerify times a good signature against the bare SHA-256 of the same
+// body. "paired" lets the two take turns and reports the median of their
+// ratios: the two figures above it come from different moments of a machine
+// whose speed may drift by more than they differ.
+func BenchmarkVerify(b *testing.B) {
+	key := mustKey(b, recorded.SigningKey)
+	v := verifierAt(b, at, key)
+	for _, size := range sizes {
+		body := bytes.Repeat([]byte("x"), size.bytes)
+		header := []byte(Sign(key, body, at))
+		verify := func() {
+			if err := v.Verify(header, body); err != nil {
+				b.Fatal(err)
+			}
+		}
+		hash := func() { sha256.Sum256(body) }
+		for name, f := range map[string]func(){"verify": verify, "sha256": hash} {
+			b.Run(size.name+"/"+name, func(b *testing.B) {
+				b.SetBytes(int64(size.bytes))
+				b.ReportAllocs()
+				for b.Loop() {
+					f()
+				}
+			})
+		}
+		b.Run(size.name+"/paired", func(b *testing.B) {
+			turn := max(1, 1<<20/size.bytes) // runs in a turn
+			var ratios []float64
+			for b.Loop() {
+				ratios = append(ratios, float64(timed(turn, verify))/float64(timed(turn, hash)))
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(ratios[len(ratios)/2], "verify/sha256")
+		})
+	}
+}
+
+func timed(times int, f func()) time.Duration {
+	start := time.Now()
+	for range times {
+		f()
+	}
+	return time.Since(start)
+}
+
+// BenchmarkVerifyHostile times the dearest refusal of each kind: the time is
+// good, the signature is not, and the body makes the canonical form as costly
+// as its size allows.
+func BenchmarkVerifyHostile(b *testing.B) {
+	v := verifierAt(b, at, mustKey(b, recorded.SigningKey), mustKey(b, otherKey))
+	header := []byte("t=1795541406&s=" + strings.Repeat("0", 64))
+	const size = 256 << 10
+	for name, body := range map[string]string{
+		"no JSON":      strings.Repeat("x", size),
+		"many numbers": "[" + strings.Repeat("1,", size/2) + "1]",
+		"many arrays":  "[" + strings.Repeat("[],", size/3) + "1]",
+		"nested":       strings.Repeat("[", size),
+		"one string":   `"` + strings.Repeat(`\u00e9`, size/6) + `"`,
+		"over limit":   "[" + strings.Repeat("1,", maxCanonical/2) + "1]",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if v.Verify(header, []byte(body)) == nil {
+					b.Fatal("believed")
+				}
+			}
+		})
+	}
+}
