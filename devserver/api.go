@@ -19,6 +19,13 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/signals", s.withKey(s.handleSignal))
 	mux.HandleFunc("GET /v0/runs/{id}/batch", s.withKey(s.handleBatch))
 	mux.HandleFunc("GET /v0/runs/{id}/actions", s.withKey(s.handleActions))
+	for _, prefix := range []string{"/v1/checkpoint", "/v1/http/runs"} {
+		mux.HandleFunc("POST "+prefix, s.withKey(s.handleNewRun))
+		mux.HandleFunc("POST "+prefix+"/{id}/steps", s.withKey(s.handleSteps))
+		mux.HandleFunc("POST "+prefix+"/{id}/async", s.withKey(s.handleAsync))
+		mux.HandleFunc(prefix+"/{id}/output", s.handleOutput)
+	}
+	s.realtime.routes(mux)
 	s.handleDev(mux)
 	return s.stamp(mux)
 }
@@ -40,8 +47,7 @@ func (s *Server) withKey(next http.HandlerFunc) http.HandlerFunc {
 	}
 	want := hashPart(signature.BearerToken(s.key))
 	return func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if subtle.ConstantTimeCompare([]byte(hashPart(token)), []byte(want)) != 1 {
+		if subtle.ConstantTimeCompare([]byte(hashPart(bearer(r))), []byte(want)) != 1 {
 			http.Error(w, "Authentication failed", http.StatusUnauthorized)
 			return
 		}

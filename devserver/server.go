@@ -2,6 +2,7 @@ package devserver
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,6 +20,7 @@ type Server struct {
 	key      signature.Key
 	verifier *signature.Verifier // nil without a key
 	keys     map[string]bool     // event keys
+	tokenKey []byte              // signs our own tokens
 	log      *slog.Logger
 	client   *http.Client // calls apps
 	plain    *http.Client // the HTTP requests of Gateway steps, and syncs
@@ -44,8 +46,9 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		opts: o, log: o.Log, keys: map[string]bool{}, st: newStore(),
-		wake: make(chan struct{}, 1), changed: make(chan struct{}), watch: newWatch(o.Observer),
+		wake: make(chan struct{}, 1), changed: make(chan struct{}), watch: newWatch(o.Observer), tokenKey: make([]byte, 32),
 	}
+	rand.Read(s.tokenKey)
 	for _, k := range o.EventKeys {
 		s.keys[k] = true
 	}
@@ -145,6 +148,18 @@ func (s *Server) at(t time.Time, fn func()) *timer {
 	default:
 	}
 	return timer
+}
+
+// alarm closes late after d; the returned function takes that back.
+func (s *Server) alarm(d time.Duration, late chan struct{}) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.after(d, func() { close(late) })
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.queue.stop(t)
+	}
 }
 
 // after is at, relative to now.

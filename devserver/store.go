@@ -136,4 +136,5 @@ type Call struct {
 	Generation int       `json:"generation,omitempty"`
 	Status     int       `json:"status,omitempty"` // of the app's answer
 	Error      string    `json:"error,omitempty"`
+	Checkpoint bool      `json:"checkpoint,omitempty"` // the step was checkpointed while its call ran
 }
