@@ -4,18 +4,33 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // handleDev serves what the real server does not have: a JSON view of its
 // state, and the clock.
 func (s *Server) handleDev(mux *http.ServeMux) {
+	mux.HandleFunc("GET /dev", s.handleInfo)
 	mux.HandleFunc("GET /dev/apps", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Apps()) })
 	mux.HandleFunc("POST /dev/apps", s.handleAddApp)
 	mux.HandleFunc("GET /dev/runs", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Runs()) })
 	mux.HandleFunc("GET /dev/runs/{id}", s.handleRun)
+	mux.HandleFunc("POST /dev/runs/{id}/cancel", s.handleCancel)
+	mux.HandleFunc("POST /dev/runs/{id}/rerun", s.handleRerun)
 	mux.HandleFunc("GET /dev/events", s.handleListEvents)
 	mux.HandleFunc("GET /dev/clock", s.handleClock)
 	mux.HandleFunc("POST /dev/clock", s.handleJump)
+}
+
+// handleInfo is what SDKs ask to find a development server; one that behaves
+// as the self-hosted one has nothing there.
+func (s *Server) handleInfo(w http.ResponseWriter, r *http.Request) {
+	if s.opts.ServerKind != inngest.ModeDev {
+		http.NotFound(w, r)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"version": "devserver", "functions": s.Apps(), "isSingleNodeService": true})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
@@ -38,6 +53,32 @@ func (s *Server) handleRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, run)
+}
+
+func (s *Server) handleCancel(w http.ResponseWriter, r *http.Request) {
+	if err := s.Cancel(r.PathValue("id")); err != nil {
+		devError(w, http.StatusNotFound, err.Error())
+		return
+	}
+	s.handleRun(w, r)
+}
+
+// handleRerun is {"step": <hashed id>, "input": [...]}.
+func (s *Server) handleRerun(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Step  string          `json:"step"`
+		Input json.RawMessage `json:"input"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, inngest.MaxCallBytes)).Decode(&in); err != nil {
+		devError(w, http.StatusBadRequest, `the body must be {"step": "<hashed id>", "input": [...]}`)
+		return
+	}
+	id, err := s.Rerun(r.PathValue("id"), in.Step, in.Input)
+	if err != nil {
+		devError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"id": id})
 }
 
 // handleAddApp is {"url": ...}: the app is asked for its functions, unsigned.

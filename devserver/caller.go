@@ -172,9 +172,17 @@ func (a *answer) unwrap() error {
 	return nil
 }
 
-// dateLayouts are the dates that Retry-After may hold.
-var dateLayouts = []string{
-	time.RFC1123, time.RFC1123Z, time.RFC850, time.ANSIC, time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly,
+// parseDate reads the dates that Retry-After, sleeps and timeouts may hold.
+func parseDate(text string) (time.Time, bool) {
+	for _, layout := range [...]string{
+		time.RFC1123, time.RFC1123Z, time.RFC850, time.ANSIC, time.RFC3339Nano,
+		"2006-01-02T15:04:05", time.DateTime, time.DateOnly,
+	} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // retryAt reads Retry-After: whole seconds from 1 or a date, at most 24 h
@@ -200,10 +208,6 @@ func parseRetryAfter(text string, now time.Time) (time.Duration, bool) {
 		}
 		return time.Duration(min(n, 24*60*60)) * time.Second, true
 	}
-	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t.Sub(now), true
-		}
-	}
-	return 0, false
+	t, ok := parseDate(text)
+	return t.Sub(now), ok
 }

@@ -39,9 +39,9 @@ func jobID(run, key string) string {
 }
 
 // discover queues the call that follows a step: the app is asked what comes
-// next. It waits while steps of a parallel plan are pending.
+// next. It waits while steps of a parallel plan are pending, unless they race.
 func (s *Server) discover(r *run, key, after string) {
-	if len(r.pending) > 0 {
+	if len(r.pending) > 0 && !r.racing[after] {
 		return
 	}
 	if r.version >= 2 {
@@ -251,6 +251,14 @@ func (s *Server) plan(r *run, ops []*inngest.GeneratorOp) {
 		return
 	}
 	r.planOnly = true
+	for _, op := range ops {
+		var opts struct {
+			Mode string `json:"parallelMode"`
+		}
+		if op.ParseOpts(&opts) == nil && opts.Mode == "race" {
+			r.racing[op.ID] = true
+		}
+	}
 	if !waiting || r.version < 2 {
 		return
 	}

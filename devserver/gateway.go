@@ -23,7 +23,7 @@ func (s *Server) gateway(r *run, op *inngest.GeneratorOp) error {
 		return err
 	}
 	r.seen[op.ID] = true
-	s.fetch(r, op, req, 0)
+	s.after(0, func() { s.fetch(r, op, req, 0) })
 	return nil
 }
 

@@ -41,8 +41,8 @@ const (
 	streamLife     = 16 * time.Minute // of the token in the answer to a new durable run
 )
 
-// jwtHead is {"alg":"HS256","typ":"JWT"}, the only one that is taken.
-var jwtHead = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`))
+// jwtHead is {"alg":"HS256","typ":"JWT"}, the only head that is taken.
+const jwtHead = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 
 var errToken = errors.New("the token is not ours or has expired")
 

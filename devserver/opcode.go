@@ -63,7 +63,7 @@ func errorOutput(e *inngest.UserError) json.RawMessage {
 
 func orNull(b json.RawMessage) json.RawMessage {
 	if len(b) == 0 {
-		return null
+		return json.RawMessage(`null`)
 	}
 	return b
 }

@@ -51,6 +51,10 @@ type Options struct {
 	// the app reads it from the API (use_api). 0: 4 MiB.
 	StateLimit int
 
+	// Keep is how many runs that have ended are remembered, and ten times as
+	// many events. 0: 10,000.
+	Keep int
+
 	Clock    *Clock // nil: one of its own
 	Observer func(StepEvent)
 	Log      *slog.Logger // nil: none
@@ -63,6 +67,7 @@ const (
 	defaultSyncTimeout  = 10 * time.Second
 	defaultCallTimeout  = 2 * time.Hour
 	defaultOutputWait   = 5 * time.Minute
+	defaultKeep         = 10_000
 	defaultStateLimit   = inngest.MaxCallBytes
 )
 
@@ -93,8 +98,8 @@ func (o *Options) check() error {
 			return fmt.Errorf("devserver: %s %s is negative", name, d)
 		}
 	}
-	if o.StateLimit < 0 {
-		return fmt.Errorf("devserver: state limit %d is negative", o.StateLimit)
+	if o.StateLimit < 0 || o.Keep < 0 {
+		return fmt.Errorf("devserver: state limit %d or keep %d is negative", o.StateLimit, o.Keep)
 	}
 	o.fill()
 	return nil
@@ -108,6 +113,9 @@ func (o *Options) fill() {
 	orDuration(&o.OutputWait, defaultOutputWait)
 	if o.StateLimit == 0 {
 		o.StateLimit = defaultStateLimit
+	}
+	if o.Keep == 0 {
+		o.Keep = defaultKeep
 	}
 	if o.Backoff == nil {
 		o.Backoff = Backoff

@@ -68,11 +68,13 @@ const rememberStarts = 24 * time.Hour
 // trigger starts a function for an event, as far as its flow control lets it.
 func (s *Server) trigger(f *function, ev *event) {
 	now := s.opts.Clock.Now()
-	key := f.id + "\x00" + ev.id
-	if at, ok := s.st.started[key]; ok && now.Sub(at) < rememberStarts {
+	if at, ok := s.st.started[ev.id][f.id]; ok && now.Sub(at) < rememberStarts {
 		return
 	}
-	s.st.started[key] = now
+	if s.st.started[ev.id] == nil {
+		s.st.started[ev.id] = map[string]time.Time{}
+	}
+	s.st.started[ev.id][f.id] = now
 	if s.putInBatch(f, ev) || s.putOff(f, ev) {
 		return
 	}
@@ -95,7 +97,7 @@ func (s *Server) start(f *function, events []*event) *run {
 func (s *Server) newRun(f *function, events []*event, id string) *run {
 	r := &run{
 		id: id, fn: f, events: events, status: Scheduled, steps: map[string]json.RawMessage{},
-		inputs: map[string]json.RawMessage{}, pending: map[string]bool{}, defers: map[string]*deferred{},
+		inputs: map[string]json.RawMessage{}, pending: map[string]bool{}, racing: map[string]bool{}, defers: map[string]*deferred{},
 		seen: map[string]bool{}, jobs: map[*job]bool{}, version: -1, created: s.opts.Clock.Now(),
 		trace: randomHex(16), done: make(chan struct{}),
 	}
@@ -105,6 +107,7 @@ func (s *Server) newRun(f *function, events []*event, id string) *run {
 	}
 	s.st.runs[r.id] = r
 	s.st.order = append(s.st.order, r)
+	s.st.trim(s.opts.Keep)
 	s.join(r)
 	s.notify()
 	return r

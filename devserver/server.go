@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"html/template"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -27,6 +28,7 @@ type Server struct {
 	match    *matcher
 	realtime *realtime
 	watch    *watch
+	page     *template.Template
 
 	mu    sync.Mutex
 	st    store
@@ -67,6 +69,9 @@ func New(o Options) (*Server, error) {
 	}
 	var err error
 	if s.match, err = newMatcher(); err != nil {
+		return nil, err
+	}
+	if s.page, err = newPage(); err != nil {
 		return nil, err
 	}
 	s.client, s.plain = newCallClient(), newPlainClient()

@@ -97,7 +97,7 @@ func (s *Server) sleep(r *run, op *inngest.GeneratorOp) error {
 		if r.status.Ended() {
 			return
 		}
-		s.saveStep(r, op.ID, null)
+		s.saveStep(r, op.ID, orNull(nil))
 		s.discover(r, op.ID+"-slept", op.ID)
 		s.notify()
 	}))
@@ -109,10 +109,8 @@ func (s *Server) untilText(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, text); err == nil {
-			return max(time.Until(t).Round(time.Second), 0), nil
-		}
+	if t, ok := parseDate(text); ok {
+		return max(time.Until(t).Round(time.Second), 0), nil
 	}
 	return inngest.ParseDuration(text)
 }

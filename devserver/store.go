@@ -2,6 +2,7 @@ package devserver
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/inngest"
@@ -15,7 +16,7 @@ type store struct {
 	events []*event
 	byID   map[string][]*run // runs by internal event id
 
-	started map[string]time.Time // function and event id of runs of the last 24 h
+	started map[string]map[string]time.Time // when an event, by its own id, triggered a function
 	flow    flowState
 	waits   waits
 	jobs    map[string]*job // by queue item reference, for checkpoints
@@ -26,10 +27,36 @@ func newStore() store {
 		apps:    map[string]*app{},
 		runs:    map[string]*run{},
 		byID:    map[string][]*run{},
-		started: map[string]time.Time{},
+		started: map[string]map[string]time.Time{},
 		flow:    newFlowState(),
 		waits:   newWaits(),
 		jobs:    map[string]*job{},
+	}
+}
+
+// trim forgets the oldest ended runs and the oldest events beyond what is to
+// be kept. It does so a tenth at a time, so that it costs little.
+func (st *store) trim(keep int) {
+	if over := len(st.order) - keep; over > keep/10 {
+		left := st.order[:0:0]
+		for _, r := range st.order {
+			if over > 0 && r.status.Ended() {
+				over--
+				delete(st.runs, r.id)
+				for _, e := range r.events {
+					delete(st.byID, e.internal)
+				}
+				continue
+			}
+			left = append(left, r)
+		}
+		st.order = left
+	}
+	if over := len(st.events) - 10*keep; over > keep {
+		for _, e := range st.events[:over] {
+			delete(st.started, e.id)
+		}
+		st.events = slices.Clone(st.events[over:])
 	}
 }
 
@@ -85,6 +112,7 @@ type run struct {
 	steps   map[string]json.RawMessage // by hashed id; wrapped as the calls carry them
 	inputs  map[string]json.RawMessage // changed inputs of steps to run again
 	stack   []string                   // ids of finished steps in the order they finished
+	racing  map[string]bool            // steps whose end is told at once, whatever is pending
 	pending map[string]bool            // steps of a parallel plan that have not finished
 	defers  map[string]*deferred
 	seen    map[string]bool // keys of jobs that were queued: each is queued once

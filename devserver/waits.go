@@ -100,8 +100,6 @@ func (s *Server) resume(w *wait, output json.RawMessage) {
 	s.notify()
 }
 
-var null = json.RawMessage("null")
-
 // waitForEvent ends with the event as it is, or with null (recordings 14, 17
 // and 73). No timeout at all ends it at once, as an SDK's negative one.
 func (s *Server) waitForEvent(r *run, op *inngest.GeneratorOp) error {
@@ -121,7 +119,7 @@ func (s *Server) waitForEvent(r *run, op *inngest.GeneratorOp) error {
 			return &finalError{"CompileError", err.Error()}
 		}
 	}
-	s.await(&wait{run: r, step: op.ID, event: op.WaitEvent(), expr: opts.If}, timeout, null)
+	s.await(&wait{run: r, step: op.ID, event: op.WaitEvent(), expr: opts.If}, timeout, orNull(nil))
 	return nil
 }
 
@@ -169,7 +167,7 @@ func (s *Server) waitForSignal(r *run, op *inngest.GeneratorOp) error {
 		}
 		s.st.waits.drop(other)
 	}
-	s.await(&wait{run: r, step: op.ID, signal: opts.Signal}, timeout, null)
+	s.await(&wait{run: r, step: op.ID, signal: opts.Signal}, timeout, orNull(nil))
 	return nil
 }
 

@@ -46,22 +46,25 @@ func (w *watch) tell(e StepEvent) {
 	}
 }
 
+// run delivers until ctx ends, and then what was told before.
 func (w *watch) run(ctx context.Context) {
 	for {
-		w.mu.Lock()
-		batch := w.waiting
-		w.waiting = nil
-		w.mu.Unlock()
-		for _, e := range batch {
-			w.observer(e)
-		}
-		if len(batch) > 0 {
-			continue
-		}
+		w.deliver()
 		select {
 		case <-ctx.Done():
+			w.deliver()
 			return
 		case <-w.more:
 		}
+	}
+}
+
+func (w *watch) deliver() {
+	w.mu.Lock()
+	batch := w.waiting
+	w.waiting = nil
+	w.mu.Unlock()
+	for _, e := range batch {
+		w.observer(e)
 	}
 }
