@@ -68,22 +68,35 @@ func BenchmarkVerifyHostile(b *testing.B) {
 	v := verifierAt(b, at, mustKey(b, recorded.SigningKey), mustKey(b, otherKey))
 	header := []byte("t=1795541406&s=" + strings.Repeat("0", 64))
 	const size = 256 << 10
-	for name, body := range map[string]string{
-		"no JSON":      strings.Repeat("x", size),
-		"many numbers": "[" + strings.Repeat("1,", size/2) + "1]",
-		"many arrays":  "[" + strings.Repeat("[],", size/3) + "1]",
-		"nested":       strings.Repeat("[", size),
-		"one string":   `"` + strings.Repeat(`\u00e9`, size/6) + `"`,
-		"over limit":   "[" + strings.Repeat("1,", maxCanonical/2) + "1]",
+	for name, text := range map[string]string{
+		"no JSON":        strings.Repeat("x", size),
+		"many numbers":   "[" + strings.Repeat("1,", size/2) + "1]",
+		"long numbers":   "[" + strings.Repeat("1.7976931348623157e-300,", size/24) + "1]",
+		"many arrays":    "[" + strings.Repeat("[],", size/3) + "1]",
+		"many objects":   "[" + strings.Repeat(`{"b":0,"a":0},`, size/14) + "1]",
+		"nested arrays":  strings.Repeat("[", size),
+		"nested objects": strings.Repeat(`{"b":`, 9999) + strings.Repeat("1", size-110_000) + strings.Repeat(`,"a":0}`, 9999),
+		"one string":     `"` + strings.Repeat(`\u00e9`, size/6) + `"`,
+		"long names":     "{" + strings.Repeat(`"`+strings.Repeat("n", 500)+`":0,`, size/505) + `"a":0}`,
+		"over limit":     "[" + strings.Repeat("1,", maxCanonical/2) + "1]",
 	} {
+		body := []byte(text)
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if v.Verify(header, []byte(body)) == nil {
+				if v.Verify(header, body) == nil {
 					b.Fatal("believed")
 				}
 			}
 		})
+		if name == "many numbers" {
+			b.Run("baseline sha256", func(b *testing.B) {
+				b.SetBytes(int64(len(body)))
+				for b.Loop() {
+					sha256.Sum256(body)
+				}
+			})
+		}
 	}
 }

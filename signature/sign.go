@@ -2,11 +2,8 @@ package signature
 
 import (
 	"encoding/hex"
-	"fmt"
 	"strconv"
 	"time"
-
-	"github.com/gowebpki/jcs"
 )
 
 // headerLen is the length of a header with a ten-digit time.
@@ -38,20 +35,4 @@ func (h *hasher) hash(body, t []byte) {
 	h.mac.Write(body)
 	h.mac.Write(t)
 	h.mac.Sum(h.sum[:0])
-}
-
-// Canonical returns the canonical form of a JSON text (RFC 8785): members
-// sorted, no white space, one way to write each string and number. Duplicate
-// names, lone surrogates, invalid UTF-8 and numbers that no float64 holds are
-// errors; integers beyond 2^53 are rounded, as the RFC says. The result never
-// shares memory with body.
-func Canonical(body []byte) ([]byte, error) {
-	if body == nil {
-		body = []byte{} // jcs has another error for nil
-	}
-	canonical, err := jcs.Transform(body)
-	if err != nil {
-		return nil, fmt.Errorf("canonical JSON: %w", err)
-	}
-	return canonical, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"time"
 
@@ -22,7 +23,13 @@ type Options struct {
 
 // A Verifier verifies signatures with a fixed set of keys. It is safe for use
 // by several goroutines at once.
-type Verifier struct{ opts Options }
+type Verifier struct {
+	opts Options
+	// turns bounds how many bodies are brought into canonical form at once:
+	// more than there are processors would finish no sooner, and the memory it
+	// takes, some 25 times the body at worst, is in no budget.
+	turns chan struct{}
+}
 
 // NewVerifier returns a Verifier.
 func NewVerifier(o Options) (*Verifier, error) {
@@ -39,7 +46,7 @@ func NewVerifier(o Options) (*Verifier, error) {
 		return nil, errors.New("signature: no clock")
 	}
 	o.Keys = slices.Clone(o.Keys)
-	return &Verifier{o}, nil
+	return &Verifier{o, make(chan struct{}, runtime.GOMAXPROCS(0))}, nil
 }
 
 // A Reason is why a signature was not believed.
@@ -171,6 +178,8 @@ func (v *Verifier) signedCanonical(h *header, body []byte) bool {
 	if len(body) == 0 || len(body) > v.opts.MaxCanonical {
 		return false
 	}
+	v.turns <- struct{}{}
 	canonical, err := Canonical(body)
+	<-v.turns
 	return err == nil && !bytes.Equal(canonical, body) && v.signed(h, canonical)
 }
