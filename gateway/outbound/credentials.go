@@ -1,0 +1,300 @@
+package outbound
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+
+	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
+	"github.com/inngest-gateway/inngest-gateway/signature"
+)
+
+// A fingerprint stands for a secret in a map: looking one up takes a time that
+// tells nothing about the secrets in it.
+type fingerprint [sha256.Size]byte
+
+func fingerprintOf(secret string) fingerprint { return sha256.Sum256([]byte(secret)) }
+
+// credentials knows every token and event key that a request may carry.
+type credentials struct {
+	local     map[fingerprint]*App         // local signing keys
+	real      map[fingerprint]*Environment // real signing keys
+	localKeys map[fingerprint]*App         // local event keys
+	realKeys  map[fingerprint]*Environment // real event keys
+
+	first       *Environment // where requests go that do not say who they are from
+	passthrough bool         // an app brings its own token
+	open        *Environment // environment of the apps that need no token; nil: there are none, or they disagree
+	openEvents  *Environment // the same for apps without a local event key
+}
+
+func newCredentials(o *Options) (*credentials, error) {
+	c := &credentials{
+		local: map[fingerprint]*App{}, real: map[fingerprint]*Environment{},
+		localKeys: map[fingerprint]*App{}, realKeys: map[fingerprint]*Environment{},
+		first: &o.Environments[0],
+	}
+	byName := map[string]*Environment{}
+	for i := range o.Environments {
+		e := &o.Environments[i]
+		if byName[e.Name] != nil {
+			return nil, fmt.Errorf("outbound: two environments are called %q", e.Name)
+		}
+		byName[e.Name] = e
+		for _, t := range e.Keys.tokens {
+			c.real[fingerprintOf(tokenHash(t))] = e
+		}
+		if e.EventKey != "" {
+			c.realKeys[fingerprintOf(e.EventKey)] = e
+		}
+	}
+	open, openEvents := map[*Environment]bool{}, map[*Environment]bool{}
+	for i := range o.Apps {
+		a := &o.Apps[i]
+		if a.env = byName[a.Environment]; a.env == nil {
+			return nil, fmt.Errorf("outbound: app %s: no environment is called %q", a.ID, a.Environment)
+		}
+		if err := c.addLocal(a); err != nil {
+			return nil, err
+		}
+		switch a.Mode {
+		case apps.Passthrough:
+			c.passthrough = true
+		case apps.Strip:
+			open[a.env] = true
+			if a.LocalEventKey == "" {
+				openEvents[a.env] = true
+			}
+		}
+	}
+	c.open, c.openEvents = only(open), only(openEvents)
+	return c, nil
+}
+
+// addLocal notes an app's local keys. Two apps may share them only if they
+// lead to the same environment, since the key is all that tells them apart.
+func (c *credentials) addLocal(a *App) error {
+	add := func(known map[fingerprint]*App, f fingerprint, what string) error {
+		if other := known[f]; other != nil && other.env != a.env {
+			return fmt.Errorf("outbound: apps %s and %s have the same local %s but different environments", other.ID, a.ID, what)
+		}
+		if known[f] == nil {
+			known[f] = a
+		}
+		return nil
+	}
+	for _, key := range a.Local.All() {
+		f := fingerprintOf(tokenHash(signature.BearerToken(key)))
+		if c.real[f] != nil {
+			return fmt.Errorf("outbound: app %s: its local signing key is the real one", a.ID)
+		}
+		if err := add(c.local, f, "signing key"); err != nil {
+			return err
+		}
+	}
+	if a.LocalEventKey != "" {
+		if c.realKeys[fingerprintOf(a.LocalEventKey)] != nil {
+			return fmt.Errorf("outbound: app %s: its local event key is the real one", a.ID)
+		}
+		return add(c.localKeys, fingerprintOf(a.LocalEventKey), "event key")
+	}
+	return nil
+}
+
+func only(set map[*Environment]bool) *Environment {
+	if len(set) != 1 {
+		return nil
+	}
+	for e := range set {
+		return e
+	}
+	return nil
+}
+
+// tokenHash returns the hash in a token, without "signkey-<env>-": servers
+// compare without it.
+func tokenHash(token string) string {
+	rest, ok := strings.CutPrefix(token, "signkey-")
+	if !ok {
+		return token
+	}
+	if _, hash, ok := strings.Cut(rest, "-"); ok {
+		return hash
+	}
+	return token
+}
+
+// bearer returns the token of an Authorization field, empty if it has another
+// scheme or none.
+func bearer(authorization string) string {
+	const scheme = "bearer "
+	if len(authorization) > len(scheme) && strings.EqualFold(authorization[:len(scheme)], scheme) {
+		return authorization[len(scheme):]
+	}
+	return ""
+}
+
+// who says whose token it is. SDKs send the hash of their key; the Go SDK
+// sends the key itself with checkpoints and realtime messages, and servers
+// take both.
+func (c *credentials) who(token string) (app *App, env *Environment) {
+	if token == "" {
+		return nil, nil
+	}
+	forms := []string{tokenHash(token)}
+	if key, err := signature.ParseKey(token); err == nil {
+		forms = append(forms, tokenHash(signature.BearerToken(key)))
+	}
+	for _, form := range forms {
+		f := fingerprintOf(form)
+		if a := c.local[f]; a != nil {
+			return a, a.env
+		}
+		if e := c.real[f]; e != nil {
+			return nil, e
+		}
+	}
+	return nil, nil
+}
+
+// A grant is what a request is sent with.
+type grant struct {
+	env            *Environment
+	app            *App     // whose local key it was; nil if it was none
+	authorizations []string // values of Authorization in the order to try them; "" is none
+	exchanged      bool     // the caller must not learn what the real key is
+}
+
+// forRoute decides what a request on a route is sent with.
+func (c *credentials) forRoute(r *route, authorization string) (grant, *refusal) {
+	token := bearer(authorization)
+	app, env := c.who(token)
+	switch r.cred {
+	case credKey, credKeyOrJWT:
+		if env == nil {
+			return c.forStranger(r, token, authorization)
+		}
+		if app != nil {
+			return withReal(app, env), nil
+		}
+		return ownFirst(env, authorization, token), nil
+	case credOwn:
+		g := grant{env: c.orFirst(env), authorizations: []string{authorization}}
+		if app != nil {
+			g.authorizations[0] = "" // a local key means nothing to Inngest, and is nobody's business there
+		}
+		return g, nil
+	default:
+		return grant{env: c.orFirst(env), authorizations: []string{""}}, nil
+	}
+}
+
+// forStranger decides on a request whose token, if it has one, is not known.
+func (c *credentials) forStranger(r *route, token, authorization string) (grant, *refusal) {
+	asItIs := grant{env: c.first, authorizations: []string{authorization}}
+	switch {
+	case r.cred == credKeyOrJWT && looksLikeJWT(token):
+		return asItIs, nil
+	case c.open != nil && (authorization == "" || !c.passthrough):
+		return withReal(nil, c.open), nil // such an app may have any key, or none: nobody checks it
+	case c.passthrough || c.first.Keys.empty():
+		return asItIs, nil
+	case authorization == "":
+		return grant{}, unauthorized("The request has no token, and no app is configured that needs none; it went nowhere. Set the app's signing key to its local.signing_key in the gateway's configuration.")
+	default:
+		return grant{}, unauthorized("The token is not that of an app's local signing key; the request went nowhere. Set the app's signing key to its local.signing_key in the gateway's configuration.")
+	}
+}
+
+// forRegister decides whether a registration is believed. Here a token that
+// only Inngest could judge is not enough: the gateway sends the registration
+// with the real key.
+func (c *credentials) forRegister(authorization string) (grant, *refusal) {
+	app, env := c.who(bearer(authorization))
+	switch {
+	case env != nil:
+		return grant{env: env, app: app}, nil
+	case c.open != nil && (authorization == "" || !c.passthrough):
+		return grant{env: c.open}, nil
+	case c.first.Keys.empty():
+		return grant{env: c.first}, nil
+	default:
+		return grant{}, unauthorized("The registration has no token that the gateway knows; it was not sent on. The app's signing key must be its local.signing_key, or the real key in passthrough.")
+	}
+}
+
+// forEvent decides which event key a request is sent with.
+func (c *credentials) forEvent(key string) (env *Environment, real string, r *refusal) {
+	f := fingerprintOf(key)
+	if a := c.localKeys[f]; a != nil {
+		return a.env, a.env.EventKey, nil
+	}
+	if e := c.realKeys[f]; e != nil {
+		return e, key, nil
+	}
+	switch {
+	case c.passthrough:
+		return c.first, key, nil // Inngest knows more keys than we do
+	case c.openEvents != nil:
+		return c.openEvents, c.openEvents.EventKey, nil
+	case c.first.EventKey == "":
+		return c.first, key, nil
+	default:
+		return nil, "", unauthorized("Event key not found: it is not an app's local.event_key in the gateway's configuration")
+	}
+}
+
+func (c *credentials) orFirst(e *Environment) *Environment {
+	if e == nil {
+		return c.first
+	}
+	return e
+}
+
+// withReal puts the real keys in the place of a local one.
+func withReal(app *App, env *Environment) grant {
+	g := grant{env: env, app: app, exchanged: true}
+	for _, t := range env.Keys.order() {
+		g.authorizations = append(g.authorizations, "Bearer "+t)
+	}
+	if len(g.authorizations) == 0 {
+		g.authorizations = []string{""}
+	}
+	return g
+}
+
+// ownFirst sends a caller's own real key as it is, and the other keys of its
+// environment after it; the order changes while another is known to work.
+func ownFirst(env *Environment, authorization, token string) grant {
+	g := grant{env: env}
+	own := tokenHash(token)
+	if key, err := signature.ParseKey(token); err == nil && !knows(env, own) {
+		own = tokenHash(signature.BearerToken(key))
+	}
+	order := env.Keys.order()
+	if env.Keys.preferred() == 0 {
+		g.authorizations = append(g.authorizations, authorization)
+	}
+	for _, t := range order {
+		if tokenHash(t) != own {
+			g.authorizations = append(g.authorizations, "Bearer "+t)
+		} else if env.Keys.preferred() != 0 {
+			g.authorizations = append(g.authorizations, authorization)
+		}
+	}
+	return g
+}
+
+func knows(env *Environment, hash string) bool {
+	for _, t := range env.Keys.tokens {
+		if tokenHash(t) == hash {
+			return true
+		}
+	}
+	return false
+}
+
+// looksLikeJWT tells tokens that Inngest gives out from signing keys.
+func looksLikeJWT(token string) bool {
+	return strings.Count(token, ".") == 2 && strings.HasPrefix(token, "ey")
+}

@@ -1,0 +1,269 @@
+package outbound
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
+	"github.com/inngest-gateway/inngest-gateway/inngest"
+)
+
+// paths with a key of which each is asked once below.
+var keyPaths = []string{
+	"POST /invoke/shop-fn", "GET /v0/runs/01M8/batch", "GET /v0/runs/01M8/actions", "POST /v0/connect/flush",
+	"POST /v0/telemetry", "POST /v0/gql", "POST /v1/checkpoint", "POST /v1/checkpoint/01M8/steps",
+	"POST /v1/checkpoint/01M8/async", "POST /v1/http/runs", "POST /v1/http/runs/01M8/async", "POST /v1/signals",
+	"POST /v1/runs/01M8/metadata", "GET /v1/events", "GET /v1/runs/01M8", "GET /v1/apps/shop/functions",
+	"POST /v1/cancellations", "POST /v1/traces/userland", "POST /v1/realtime/token", "POST /v1/realtime/publish",
+	"POST /v1/realtime/publish/tee?stream", "GET /v2/apps", "POST /api/v2/events",
+}
+
+// openPaths are those on which no key is ever used.
+var openPaths = []string{
+	"GET /", "GET /dev", "POST /e", "GET /v2/keys/signing", "GET /api/v2/keys/events", "DELETE /fn/remove", "GET /metrics",
+	"GET /v1/checkpoint/01M8/output", "GET /v1/realtime/sse", "GET /v1/prom/prod", "DELETE /v1/runs/01M8", "POST /v1/nothing",
+}
+
+func TestServer_usesTheRealKeyOnListedPathsAlone(t *testing.T) {
+	d := newInngest(t, nil)
+	for mode, authorization := range map[apps.Mode][]string{
+		apps.Resign: {"Authorization: Bearer " + token(t, localKey)},
+		apps.Strip:  nil,
+	} {
+		l := serve(t, options(t, d.url, mode))
+		for _, request := range keyPaths {
+			method, target, _ := strings.Cut(request, " ")
+			res, body := l.do(t, method, target, "", authorization...)
+			if got := d.one(t).Header["Authorization"]; len(got) != 1 || got[0] != "Bearer "+token(t, realKey) {
+				t.Errorf("%s: %s: Authorization = %q, want the real one (%d %s)", mode, request, got, res.StatusCode, body)
+			}
+		}
+		for _, request := range openPaths {
+			method, target, _ := strings.Cut(request, " ")
+			l.do(t, method, target, "", authorization...)
+			if got := d.one(t).Header["Authorization"]; got != nil {
+				t.Errorf("%s: %s: Authorization = %q, want none", mode, request, got)
+			}
+		}
+	}
+}
+
+func TestServer_knowsTokensInEveryForm(t *testing.T) {
+	d := newInngest(t, nil)
+	jwt := "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"
+	real, fallback := "Bearer "+token(t, realKey), "Bearer "+token(t, fallbackKey)
+	_, hash, _ := strings.Cut(strings.TrimPrefix(token(t, localKey), "signkey-"), "-")
+	listeners := map[apps.Mode]*listener{}
+	for _, mode := range []apps.Mode{apps.Passthrough, apps.Resign, apps.Strip} {
+		listeners[mode] = serve(t, options(t, d.url, mode))
+	}
+	for name, c := range map[string]struct {
+		mode apps.Mode
+		path string // POST
+		sent string
+		want string // empty: none; "401": refused
+	}{
+		"resign, hashed":                      {apps.Resign, "/v1/signals", "Bearer " + token(t, localKey), real},
+		"resign, plain":                       {apps.Resign, "/v1/signals", "Bearer " + localKey, real},
+		"resign, hash with another prefix":    {apps.Resign, "/v1/signals", "Bearer signkey-test-" + hash, real},
+		"resign, hash alone":                  {apps.Resign, "/v1/signals", "bearer " + hash, real},
+		"resign, unknown":                     {apps.Resign, "/v1/signals", "Bearer " + unknownToken, "401"},
+		"resign, none":                        {apps.Resign, "/v1/signals", "", "401"},
+		"resign, other scheme":                {apps.Resign, "/v1/signals", "Basic " + token(t, localKey), "401"},
+		"resign, empty token":                 {apps.Resign, "/v1/signals", "Bearer ", "401"},
+		"resign, the real key":                {apps.Resign, "/v1/signals", real, real},
+		"resign, JWT where keys count":        {apps.Resign, "/v1/signals", "Bearer " + jwt, "401"},
+		"resign, JWT to publish":              {apps.Resign, "/v1/realtime/publish", "Bearer " + jwt, "Bearer " + jwt},
+		"resign, unknown to publish":          {apps.Resign, "/v1/realtime/publish", "Bearer " + unknownToken, "401"},
+		"strip, none":                         {apps.Strip, "/v1/signals", "", real},
+		"strip, any":                          {apps.Strip, "/v1/signals", "Bearer " + unknownToken, real},
+		"passthrough, hashed":                 {apps.Passthrough, "/v1/signals", real, real},
+		"passthrough, plain":                  {apps.Passthrough, "/v1/signals", "Bearer " + realKey, "Bearer " + realKey},
+		"passthrough, fallback":               {apps.Passthrough, "/v1/signals", fallback, fallback},
+		"passthrough, unknown":                {apps.Passthrough, "/v1/signals", "Bearer " + unknownToken, "Bearer " + unknownToken},
+		"passthrough, none":                   {apps.Passthrough, "/v1/signals", "", ""},
+		"passthrough, local key of no app":    {apps.Passthrough, "/v1/signals", "Bearer " + localKey, "Bearer " + localKey},
+		"passthrough, unlisted path":          {apps.Passthrough, "/dev", real, ""},
+		"passthrough, keys of an account":     {apps.Passthrough, "/v2/keys/signing", real, ""},
+		"resign, unlisted path":               {apps.Resign, "/dev", "Bearer " + token(t, localKey), ""},
+		"resign, unlisted path, unknown":      {apps.Resign, "/dev", "Bearer " + unknownToken, ""},
+		"resign, checkpoint under a new name": {apps.Resign, "/v1/http/runs/01M8/steps", "Bearer " + localKey, real},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listeners[c.mode]
+			var fields []string
+			if c.sent != "" {
+				fields = []string{"Authorization: " + c.sent}
+			}
+			res, body := l.do(t, "POST", c.path, "{}", fields...)
+			if c.want == "401" {
+				if res.StatusCode != 401 || res.Header.Get(inngest.HeaderGatewayError) != string(inngest.CodeUnauthorized) || len(d.got()) != 0 {
+					t.Errorf("answer = %d %s, want 401 and inngest to see nothing", res.StatusCode, body)
+				}
+				checkRefusal(t, res, body, false)
+				return
+			}
+			if got := d.one(t).Header.Get("Authorization"); got != c.want {
+				t.Errorf("Authorization = %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestServer_leavesTokensOfInngestAlone(t *testing.T) {
+	d := newInngest(t, nil)
+	l := serve(t, options(t, d.url, apps.Resign))
+	for sent, want := range map[string]string{
+		"Bearer eyJ.own.token":          "Bearer eyJ.own.token",
+		"Bearer " + token(t, localKey):  "", // nobody's business there
+		"Bearer " + localKey:            "",
+		"Bearer " + token(t, realKey):   "Bearer " + token(t, realKey),
+		"Bearer something-else-from-it": "Bearer something-else-from-it",
+	} {
+		l.do(t, "GET", "/v1/realtime/sse?token=x", "", "Authorization: "+sent)
+		got := d.one(t)
+		if got.Header.Get("Authorization") != want || got.Target != "/v1/realtime/sse?token=x" {
+			t.Errorf("%s: got %s with %q, want %q", sent, got.Target, got.Header.Get("Authorization"), want)
+		}
+	}
+}
+
+func TestServer_exchangesEventKeys(t *testing.T) {
+	d := newInngest(t, nil)
+	for name, c := range map[string]struct {
+		mode     apps.Mode
+		key      string
+		want     string // target; empty: 401
+		localKey string // of the app
+		eventKey string // of the environment
+	}{
+		"resign, local":                   {apps.Resign, localEvent, "/e/" + realEvent, localEvent, realEvent},
+		"resign, local, encoded":          {apps.Resign, "local%2Devent-key", "/e/" + realEvent, localEvent, realEvent},
+		"resign, real":                    {apps.Resign, realEvent, "/e/" + realEvent, localEvent, realEvent},
+		"resign, unknown":                 {apps.Resign, "nope", "", localEvent, realEvent},
+		"strip with a local key, local":   {apps.Strip, localEvent, "/e/" + realEvent, localEvent, realEvent},
+		"strip with a local key, unknown": {apps.Strip, "nope", "", localEvent, realEvent},
+		"strip without one, any":          {apps.Strip, "NO_EVENT_KEY_SET", "/e/" + realEvent, "", realEvent},
+		"passthrough, real":               {apps.Passthrough, realEvent, "/e/" + realEvent, "", realEvent},
+		"passthrough, another":            {apps.Passthrough, "one-of-ten", "/e/one-of-ten", "", realEvent},
+		"no real key, any":                {apps.Resign, "dev", "/e/dev", "", ""},
+		"a real key with a slash":         {apps.Resign, localEvent, "/e/a%2Fb", localEvent, "a/b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t, d.url, c.mode)
+			o.Apps[0].LocalEventKey, o.Environments[0].EventKey = c.localKey, c.eventKey
+			l := serve(t, o)
+			res, body := l.do(t, "POST", "/e/"+c.key, `{"name":"x"}`, "X-Inngest-Event-Id-Seed: 1,AAAA")
+			if c.want == "" {
+				if res.StatusCode != 401 || res.Header.Get(inngest.HeaderGatewayError) != string(inngest.CodeUnauthorized) {
+					t.Errorf("answer = %d %s, want 401", res.StatusCode, body)
+				}
+				checkRefusal(t, res, body, true)
+				return
+			}
+			got := d.one(t)
+			if got.Target != c.want || got.Body != `{"name":"x"}` || got.Header.Get("X-Inngest-Event-Id-Seed") != "1,AAAA" {
+				t.Errorf("inngest got %s %s, want %s", got.Target, got.Body, c.want)
+			}
+		})
+	}
+}
+
+func TestServer_findsTheEnvironmentByTheToken(t *testing.T) {
+	prod, staging := newInngest(t, nil), newInngest(t, nil)
+	o := options(t, prod.url, apps.Resign)
+	other := "signkey-local-ffeeddccbbaa99887766554433221100"
+	o.Environments = append(o.Environments, Environment{
+		Name: "staging", APIURL: staging.url, EventURL: staging.url, EventKey: "staging-key", Keys: NewKeys(ring(t, fallbackKey), 1),
+	})
+	o.Environments[0].Keys = NewKeys(ring(t, realKey), 1)
+	o.Apps = append(o.Apps, App{ID: "next", Environment: "staging", Mode: apps.Resign, Local: ring(t, other), LocalEventKey: "next-key"})
+	l := serve(t, o)
+	l.do(t, "POST", "/v1/signals", "{}", "Authorization: Bearer "+token(t, localKey))
+	if got := prod.one(t).Header.Get("Authorization"); got != "Bearer "+token(t, realKey) {
+		t.Errorf("prod got %q", got)
+	}
+	l.do(t, "POST", "/v1/signals", "{}", "Authorization: Bearer "+token(t, other))
+	if got := staging.one(t).Header.Get("Authorization"); got != "Bearer "+token(t, fallbackKey) {
+		t.Errorf("staging got %q", got)
+	}
+	l.do(t, "POST", "/e/next-key", "{}")
+	if got := staging.one(t).Target; got != "/e/staging-key" {
+		t.Errorf("staging got %s", got)
+	}
+}
+
+func TestServer_withoutKeysPassesEverything(t *testing.T) {
+	d := newInngest(t, nil)
+	o := options(t, d.url, apps.Passthrough)
+	o.Environments[0].Keys = NewKeys(ring(t), 1)
+	l := serve(t, o)
+	for _, authorization := range []string{"", "Bearer anything"} {
+		l.do(t, "POST", "/v1/signals", "{}", "Authorization: "+authorization)
+		if got := d.one(t).Header.Get("Authorization"); got != authorization {
+			t.Errorf("Authorization = %q, want %q", got, authorization)
+		}
+	}
+}
+
+func TestServer_refusesRequestsThatReadTwoWays(t *testing.T) {
+	d := newInngest(t, nil)
+	l := serve(t, options(t, d.url, apps.Strip))
+	for name, raw := range map[string]string{
+		"dot segments":             "GET /v2/../dev HTTP/1.1\r\nHost: a\r\n\r\n",
+		"encoded dot segments":     "GET /v2/%2e%2e/dev HTTP/1.1\r\nHost: a\r\n\r\n",
+		"two slashes":              "GET //v2/apps HTTP/1.1\r\nHost: a\r\n\r\n",
+		"absolute form":            "GET http://evil.test/v2/apps HTTP/1.1\r\nHost: a\r\n\r\n",
+		"fragment":                 "GET /v2/apps#x HTTP/1.1\r\nHost: a\r\n\r\n",
+		"two Authorization fields": "GET /v2/apps HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n",
+		"two Host fields":          "GET /v2/apps HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+		"name with a space":        "GET /v2/apps HTTP/1.1\r\nHost: a\r\nX A: b\r\n\r\n",
+		"both lengths":             "POST /v1/signals HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"CONNECT":                  "CONNECT /v2/apps HTTP/1.1\r\nHost: a\r\n\r\n",
+		"TRACE":                    "TRACE /v2/apps HTTP/1.1\r\nHost: a\r\n\r\n",
+		"HTTP/2.0":                 "GET /v2/apps HTTP/2.0\r\nHost: a\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			res := l.raw(t, raw)
+			if res.StatusCode < 400 || res.Header.Get(inngest.HeaderGatewayError) == "" {
+				t.Errorf("answer = %d %v, want a refusal", res.StatusCode, res.Header)
+			}
+			if got := d.got(); len(got) != 0 {
+				t.Errorf("inngest got %v", got)
+			}
+		})
+	}
+}
+
+func TestNew_refusesKeysThatTellNobodyApart(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"local signing key is the real one": func(o *Options) { o.Apps[0].Local = ring(t, realKey) },
+		"local event key is the real one":   func(o *Options) { o.Apps[0].LocalEventKey = realEvent },
+		"two environments behind one local key": func(o *Options) {
+			o.Environments = append(o.Environments, Environment{Name: "b", APIURL: "http://b", EventURL: "http://b", Keys: NewKeys(ring(t), 1)})
+			o.Apps = append(o.Apps, App{ID: "b", Environment: "b", Mode: apps.Resign, Local: ring(t, localKey)})
+		},
+		"unknown environment":               func(o *Options) { o.Apps[0].Environment = "none" },
+		"two environments of one name":      func(o *Options) { o.Environments = append(o.Environments, o.Environments[0]) },
+		"resign without a local key":        func(o *Options) { o.Apps[0].Local = ring(t) },
+		"no mode":                           func(o *Options) { o.Apps[0].Mode = "" },
+		"no environment":                    func(o *Options) { o.Environments = nil },
+		"API URL without a scheme":          func(o *Options) { o.Environments[0].APIURL = "api.inngest.com" },
+		"event URL with a query":            func(o *Options) { o.Environments[0].EventURL = "http://a/?b" },
+		"AppsURL that is none":              func(o *Options) { o.AppsURL = "ws://x" },
+		"no limit of bodies":                func(o *Options) { o.MaxBody = 0 },
+		"no registry":                       func(o *Options) { o.Registry = nil },
+		"no transport":                      func(o *Options) { o.Transport = nil },
+		"environment without a set of keys": func(o *Options) { o.Environments[0].Keys = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t, "http://127.0.0.1:1", apps.Resign)
+			o.Log = slog.New(slog.DiscardHandler)
+			change(&o)
+			if _, err := New(o); err == nil || strings.Contains(err.Error(), strings.TrimPrefix(realKey, "signkey-prod-")) {
+				t.Errorf("New = %v, want an error without secrets", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,176 @@
+package outbound
+
+import (
+	"net/url"
+	"strings"
+)
+
+// A credential says what a route does with the token of a request.
+type credential uint8
+
+const (
+	credNone     credential = iota // passed without Authorization
+	credKey                        // a known token is exchanged for the real signing key
+	credKeyOrJWT                   // the same, but a token that Inngest itself gave out passes as it is
+	credOwn                        // only tokens that Inngest gave out, in the query or as bearer: they pass as they are
+	credEvent                      // the event key is the last segment of the path
+)
+
+// A wait says how long Inngest may take to answer.
+type wait uint8
+
+const (
+	waitAnswer wait = iota // as long as an ordinary answer takes
+	waitOutput             // the server holds the request for up to five minutes
+	waitStream             // the answer is a stream, or comes after an upload of any length
+)
+
+// A route is one kind of request. Its name is the value of the metric label.
+type route struct {
+	name    string
+	method  string // empty: any
+	pattern string // {} is any one segment, a final ... any rest
+	cred    credential
+	wait    wait
+	stream  bool // the body is a stream by nature: never buffered, never sent twice
+	upgrade bool // a WebSocket upgrade is passed
+	events  bool // goes to the event API, and its errors have that API's shape
+
+	segments []string
+	rest     bool
+}
+
+// routeTable is the whole of what real keys are used for: the paths that
+// SDKs ask for (pkg/api, pkg/coreapi, pkg/api/apiv1, pkg/execution/realtime
+// and pkg/connect of inngest/inngest 1.43). The first route that fits counts.
+func routeTable() []route {
+	routes := []route{
+		{name: "event", method: "POST", pattern: "/e/{}", cred: credEvent, events: true},
+		{name: "register", method: "POST", pattern: "/fn/register"}, // answered by package gateway/apps
+		{name: "invoke", method: "POST", pattern: "/invoke/{}", cred: credKey},
+
+		{name: "run", method: "GET", pattern: "/v0/runs/{}/batch", cred: credKey},
+		{name: "run", method: "GET", pattern: "/v0/runs/{}/actions", cred: credKey},
+		{name: "connect_start", method: "POST", pattern: "/v0/connect/start", cred: credKey},
+		{name: "connect_flush", method: "POST", pattern: "/v0/connect/flush", cred: credKey},
+		{name: "connect_gateway", method: "GET", pattern: ticketPath + "{}", upgrade: true},
+		{name: "telemetry", method: "POST", pattern: "/v0/telemetry", cred: credKey},
+		{name: "gql", method: "POST", pattern: "/v0/gql", cred: credKey},
+
+		{name: "signal", method: "POST", pattern: "/v1/signals", cred: credKey},
+		{name: "api", method: "GET", pattern: "/v1/events/...", cred: credKey},
+		{name: "api", method: "POST", pattern: "/v1/runs/{}/metadata", cred: credKey},
+		{name: "api", method: "GET", pattern: "/v1/runs/...", cred: credKey},
+		{name: "api", method: "GET", pattern: "/v1/jobs/...", cred: credKey},
+		{name: "api", method: "GET", pattern: "/v1/apps/...", cred: credKey},
+		{name: "api", method: "GET", pattern: "/v1/cancellations", cred: credKey},
+		{name: "api", method: "POST", pattern: "/v1/cancellations", cred: credKey},
+		{name: "api", method: "DELETE", pattern: "/v1/cancellations/{}", cred: credKey},
+		{name: "trace", method: "POST", pattern: "/v1/traces/userland", cred: credKey},
+
+		{name: "realtime", method: "POST", pattern: "/v1/realtime/token", cred: credKey},
+		{name: "realtime", method: "POST", pattern: "/v1/realtime/publish", cred: credKeyOrJWT},
+		{name: "tee", method: "POST", pattern: "/v1/realtime/publish/tee", cred: credKeyOrJWT, wait: waitStream, stream: true},
+		{name: "realtime_connect", method: "GET", pattern: "/v1/realtime/connect", cred: credOwn, wait: waitStream, upgrade: true},
+		{name: "sse", method: "GET", pattern: "/v1/realtime/sse", cred: credOwn, wait: waitStream},
+		{name: "sse", method: "GET", pattern: "/realtime/sse", cred: credOwn, wait: waitStream},
+
+		// But for what listsKeys names.
+		{name: "v2", pattern: "/v2/...", cred: credKey},
+		{name: "v2", pattern: "/api/v2/...", cred: credKey},
+	}
+	// Durable endpoints have the checkpoint API under a second name.
+	for _, prefix := range []string{"/v1/checkpoint", "/v1/http/runs"} {
+		routes = append(routes,
+			route{name: "checkpoint", method: "POST", pattern: prefix, cred: credKey},
+			route{name: "checkpoint", method: "POST", pattern: prefix + "/{}/steps", cred: credKey},
+			route{name: "checkpoint", method: "POST", pattern: prefix + "/{}/async", cred: credKey},
+			route{name: "output", method: "GET", pattern: prefix + "/{}/output", cred: credOwn, wait: waitOutput},
+		)
+	}
+	// What is left, without any credential.
+	routes = append(routes,
+		route{name: "other", pattern: "/e/...", events: true},
+		route{name: "other", pattern: "/..."},
+	)
+	for i := range routes {
+		r := &routes[i]
+		r.segments = strings.Split(strings.TrimPrefix(r.pattern, "/"), "/")
+		if last := len(r.segments) - 1; r.segments[last] == "..." {
+			r.segments, r.rest = r.segments[:last], true
+		}
+	}
+	return routes
+}
+
+// A router finds the route of a path.
+type router struct{ routes []route }
+
+// find returns the route of a path that [decodePath] took. The last route of
+// the table takes everything.
+func (t *router) find(method string, segments []string) *route {
+	last := &t.routes[len(t.routes)-1]
+	if listsKeys(segments) {
+		return last
+	}
+	for i := range t.routes {
+		r := &t.routes[i]
+		if (r.method == "" || r.method == method) && r.takes(segments) {
+			return r
+		}
+	}
+	return last
+}
+
+// listsKeys tells whether a path is one of those under which API v2 shows an
+// account's signing and event keys. A local key must not be worth the real
+// one, so these are no different from unknown paths. The comparison is wider
+// than the server's: encoded slashes count as slashes, letter case does not
+// count.
+func listsKeys(segments []string) bool {
+	flat := strings.ToLower(strings.Join(segments, "/")) + "/"
+	return strings.HasPrefix(flat, "v2/keys/") || strings.HasPrefix(flat, "api/v2/keys/")
+}
+
+func (r *route) takes(segments []string) bool {
+	if len(segments) < len(r.segments) || (!r.rest && len(segments) != len(r.segments)) {
+		return false
+	}
+	for i, want := range r.segments {
+		if want == "{}" {
+			if segments[i] == "" {
+				return false
+			}
+		} else if segments[i] != want {
+			return false
+		}
+	}
+	return true
+}
+
+// decodePath splits a path at its slashes and decodes each segment once, as a
+// server would. It refuses what another reader could take for another path:
+// dot segments, also encoded ones and those behind an encoded slash, empty
+// segments except one at the end, backslashes and control characters.
+func decodePath(path string) (segments []string, ok bool) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, false
+	}
+	segments = strings.Split(path[1:], "/")
+	for i, s := range segments {
+		decoded, err := url.PathUnescape(s)
+		if err != nil || (decoded == "" && i < len(segments)-1) {
+			return nil, false
+		}
+		for _, part := range strings.Split(decoded, "/") {
+			if part == "." || part == ".." {
+				return nil, false
+			}
+		}
+		if strings.ContainsFunc(decoded, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
+			return nil, false
+		}
+		segments[i] = decoded
+	}
+	return segments, true
+}
