@@ -8,6 +8,10 @@ type App struct {
 	// is more than one app.
 	ID string `koanf:"id" example:"shop"`
 
+	// Name of the app's environment, a group in inngest; without one the
+	// settings of inngest itself.
+	Inngest string `koanf:"inngest" example:"prod"`
+
 	// Path of the app at the gateway, where Inngest calls it.
 	Path string `koanf:"path"`
 
@@ -18,8 +22,9 @@ type App struct {
 	// Where the app is and how it is talked to.
 	Upstream Upstream `koanf:"upstream"`
 
-	// passthrough: the app holds the real key and verifies too. resign: it
-	// holds a local key. strip: it runs without verification, on this host only.
+	// How calls to the app are signed: passthrough as Inngest did, resign with a
+	// local key, strip not at all. In passthrough the app holds the real key and
+	// verifies too; strip needs an app on this host.
 	Signing Signing `koanf:"signing"`
 
 	// Keys between the gateway and this app, in mode resign.
@@ -83,10 +88,10 @@ type Upstream struct {
 	// whose addresses are looked up again and again. Without a path.
 	Endpoints []string `koanf:"endpoints" example:"[\"http://127.0.0.1:3000\"]"`
 
-	// Path of the app at its endpoints. The app's path if not set.
+	// Path of the app at its endpoints; the same as at the gateway if not set.
 	Path string `koanf:"path" example:"/api/inngest"`
 
-	// Host header to send. The endpoint's own if not set.
+	// Host header to send; the endpoint's own if not set.
 	Host string `koanf:"host" example:"shop.internal"`
 
 	// Time to connect to an endpoint, TLS included.
@@ -135,10 +140,10 @@ type Connections struct {
 // Breaker is the circuit breaker of one endpoint. It opens at the first of
 // its two thresholds.
 type Breaker struct {
-	// Failures in a row that open it. 0: not counted.
+	// Failures in a row that open it; 0: not counted.
 	ConsecutiveFailures int `koanf:"consecutive_failures"`
 
-	// Share of failed calls in the window that opens it. 0: not counted.
+	// Share of failed calls in the window that opens it; 0: not counted.
 	FailureRatio float64 `koanf:"failure_ratio"`
 
 	// Calls in the window before the share counts.
@@ -157,14 +162,18 @@ type Breaker struct {
 // A Probe asks an endpoint whether it is well: while its breaker is open, and
 // every interval where one is set.
 type Probe struct {
-	// sdk: an unsigned GET on the app's path, any answer of an SDK is good.
-	// http: GET on probe.path, any status below 400 is good. tcp: a connection is good.
+	// What is asked: sdk by an unsigned GET on the app's path, http by a GET on
+	// path, tcp by a connection alone. Good are any answer of an SDK, any status
+	// below 400, and a connection.
 	Kind ProbeKind `koanf:"kind"`
 
 	// Path for kind http.
 	Path string `koanf:"path" example:"/healthz"`
 
-	// Time between probes of an endpoint that is well. 0: none are made.
+	// Time for a probe; one without a verdict by then was a bad one.
+	Timeout time.Duration `koanf:"timeout"`
+
+	// Time between probes of an endpoint that is well; 0s: none are made.
 	Interval time.Duration `koanf:"interval"`
 }
 
@@ -187,7 +196,7 @@ type TLS struct {
 	// PEM file of authorities to believe instead of the system's.
 	CAFile string `koanf:"ca_file" example:"/etc/ssl/shop-ca.pem"`
 
-	// Name that the certificate must have. The endpoint's host if not set.
+	// Name that the certificate must have; the endpoint's host if not set.
 	ServerName string `koanf:"server_name" example:"shop.internal"`
 
 	// Believe any certificate.

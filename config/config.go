@@ -9,11 +9,13 @@ import (
 // A Config is the whole configuration of one gateway, complete and checked if
 // it came from [Load].
 type Config struct {
-	// Do not verify signatures of call requests. For development only; loud.
+	// Do not verify signatures of call requests, for development only.
 	// INNGEST_DEV=1, or a URL there, sets it.
 	InsecureSkipVerify bool `koanf:"insecure_skip_verify"`
 
-	// The Inngest server and what proves who we are to each other.
+	// The Inngest server and what proves who we are to each other. For apps of
+	// several environments, groups of the same settings under names of your
+	// choice stand in it too, and apps[].inngest tells which one is an app's.
 	Inngest Inngest `koanf:"inngest"`
 
 	// Addresses to listen at: host:port, :port for every interface, or unix:///path.
@@ -24,7 +26,7 @@ type Config struct {
 	// the first signed sync.
 	PublicURL string `koanf:"public_url" example:"https://inngest-gw.example.com"`
 
-	// Folder for what must survive a restart. Without one it is kept in memory,
+	// Folder for what must survive a restart; without one it is kept in memory,
 	// with a warning at start.
 	StateDir string `koanf:"state_dir" example:"/var/lib/inngest-gateway"`
 
@@ -52,8 +54,8 @@ type Config struct {
 	// The admin listener.
 	Admin Admin `koanf:"admin"`
 
-	// Networks whose X-Forwarded-For, -Proto and -Host are believed. Nobody's
-	// by default.
+	// Networks whose X-Forwarded-For, -Proto and -Host are believed, nobody's by
+	// default.
 	TrustedProxies []netip.Prefix `koanf:"trusted_proxies" example:"[10.0.0.0/8]"`
 
 	file string // where it was read from; empty if there was no file
@@ -63,8 +65,14 @@ type Config struct {
 // empty if there was none.
 func (c *Config) File() string { return c.file }
 
-// Inngest is one environment of an Inngest server.
+// Inngest is the environments of Inngest servers that apps belong to.
 type Inngest struct {
+	Environment                        // of apps that name none
+	Named       map[string]Environment `koanf:"*"`
+}
+
+// Environment is one environment of an Inngest server.
+type Environment struct {
 	// Signing key, signkey-<env>-<hex>. Required unless insecure_skip_verify is set.
 	SigningKey Secret `koanf:"signing_key" example:"env:INNGEST_SIGNING_KEY"`
 
@@ -109,6 +117,10 @@ type Limits struct {
 	// that the process may use (its cgroup's limit, else the host's).
 	Memory Portion `koanf:"memory"`
 
+	// Part of memory that only answers may use: one that finds no room costs
+	// the attempt of a step that has run.
+	AnswerReserve Portion `koanf:"answer_reserve"`
+
 	// Body of one request.
 	Body Size `koanf:"body"`
 
@@ -130,9 +142,12 @@ type Limits struct {
 	// Bytes a second that an unverified body must at least arrive with.
 	BodyMinRate Size `koanf:"body_min_rate"`
 
-	// Idle connections of callers are closed after this. Longer than a load
-	// balancer keeps them, or it meets closed ones.
+	// Idle connections of callers are closed after this, which should be longer
+	// than a load balancer keeps them, or it meets closed ones.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
+
+	// Time for one write of an answer to make progress.
+	WriteTimeout time.Duration `koanf:"write_timeout"`
 
 	// How long reading a body pauses for memory before the call is refused.
 	MemoryWait time.Duration `koanf:"memory_wait"`
@@ -157,8 +172,18 @@ type Outbound struct {
 	// Time to connect to Inngest, TLS included.
 	DialTimeout time.Duration `koanf:"dial_timeout"`
 
+	// Base URL of the apps listener as Connect workers reach it; without one,
+	// what their Host header says.
+	URL string `koanf:"url" example:"http://gateway.internal:8481"`
+
 	// Time for the head of Inngest's answer; some answers take 5 minutes by design.
 	AnswerTimeout time.Duration `koanf:"answer_timeout"`
+
+	// Time for the body of an app's request to arrive, where it is not streamed.
+	BodyTimeout time.Duration `koanf:"body_timeout"`
+
+	// Longest silence of a stream, an upload or a WebSocket.
+	StreamIdle time.Duration `koanf:"stream_idle"`
 
 	// Idle connections that are kept per host of Inngest.
 	IdleConnections int `koanf:"idle_connections"`
@@ -170,7 +195,7 @@ type Outbound struct {
 // Sync is how apps are registered.
 type Sync struct {
 	// How often the last good registration of each app is told again, so that
-	// a server that forgot its apps has them back. 0: never.
+	// a server that forgot its apps has them back; 0s: never.
 	Retell time.Duration `koanf:"retell"`
 
 	// Time for one registration, and for an app to answer a sync.
@@ -212,10 +237,10 @@ type Log struct {
 	// Least important lines that are written: debug, info, warn or error.
 	Level slog.Level `koanf:"level"`
 
-	// json, or text for people.
+	// Form of the lines: json, or text for people.
 	Format LogFormat `koanf:"format"`
 
-	// One in so many successful calls is logged; failures always are. 0: none.
+	// One in so many successful calls is logged; failures always are.
 	Sample int `koanf:"sample"`
 
 	// Lines that may wait for a slow reader; more are dropped and counted.
@@ -238,6 +263,6 @@ type Admin struct {
 	// Serve /debug/pprof.
 	Pprof bool `koanf:"pprof"`
 
-	// Bearer token for what changes state. Without one only loopback may.
+	// Bearer token for what changes state; without one only loopback may.
 	Token Secret `koanf:"token" example:"file:/run/secrets/admin-token"`
 }

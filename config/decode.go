@@ -49,11 +49,17 @@ func (d *decoder) group(v reflect.Value, tree any, at string) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		f, ok := fieldOf(v.Type(), key)
+		if _, group := m[key].(map[string]any); group && !ok {
+			if named, open := othersOf(v.Type()); open {
+				d.named(v.FieldByIndex(named.Index), m[key], key, join(at, key))
+				continue
+			}
+		}
 		if !ok {
 			d.problems.add(join(at, key), gotUnknown, known(v.Type(), at, key))
 			continue
 		}
-		d.decode(v.Field(f.index), m[key], join(at, key), f.optional)
+		d.decode(v.FieldByIndex(f.index), m[key], join(at, key), f.optional)
 	}
 }
 
@@ -65,12 +71,32 @@ func (d *decoder) list(v reflect.Value, tree any, at string) {
 	}
 	all := reflect.MakeSlice(v.Type(), len(list), len(list))
 	for i, one := range list {
-		if all.Index(i).Type() == reflect.TypeFor[App]() {
-			all.Index(i).Set(reflect.ValueOf(DefaultApp()))
-		}
+		all.Index(i).Set(newElement(v.Type().Elem()))
 		d.decode(all.Index(i), one, element(at, i), false)
 	}
 	v.Set(all)
+}
+
+// named reads a group under a name that the user chose.
+func (d *decoder) named(v reflect.Value, tree any, name, at string) {
+	if v.IsNil() {
+		v.Set(reflect.MakeMap(v.Type()))
+	}
+	one := newElement(v.Type().Elem())
+	d.decode(one, tree, at, false)
+	v.SetMapIndex(reflect.ValueOf(name), one)
+}
+
+// newElement returns an element of a list or map with its defaults.
+func newElement(t reflect.Type) reflect.Value {
+	one := reflect.New(t).Elem()
+	switch p := one.Addr().Interface().(type) {
+	case *App:
+		*p = DefaultApp()
+	case *Environment:
+		*p = Default().Inngest.Environment
+	}
+	return one
 }
 
 // value reads a single value.

@@ -9,33 +9,37 @@ import (
 // signing key and an app, so it is not valid as it stands.
 func Default() Config {
 	return Config{
-		Inngest: Inngest{
+		Inngest: Inngest{Environment: Environment{
 			APIURL:             "https://api.inngest.com",
 			EventURL:           "https://inn.gs",
 			SignatureTolerance: 5 * time.Minute,
-		},
+		}},
 		Listen: Listen{
 			Inngest: ":8480",
 			Apps:    "127.0.0.1:8481",
 			Admin:   "127.0.0.1:8482",
 		},
 		Limits: Limits{
-			Memory:      Portion{percent: 50},
-			Body:        8 * MiB,
-			Answer:      8 * MiB,
-			Head:        16 * KiB,
-			URI:         8 * KiB,
-			Connections: 10_000,
-			HeadTimeout: 30 * time.Second,
-			BodyMinRate: 16 * KiB,
-			IdleTimeout: 11 * time.Minute, // load balancers keep connections for up to 10
-			MemoryWait:  30 * time.Second,
-			Canonical:   MiB,
+			Memory:        PercentOf(50),
+			AnswerReserve: PercentOf(25),
+			Body:          8 * MiB,
+			Answer:        8 * MiB,
+			Head:          16 * KiB,
+			URI:           8 * KiB,
+			Connections:   10_000,
+			HeadTimeout:   30 * time.Second,
+			BodyMinRate:   16 * KiB,
+			IdleTimeout:   11 * time.Minute, // load balancers keep connections for up to 10
+			WriteTimeout:  30 * time.Second,
+			MemoryWait:    30 * time.Second,
+			Canonical:     MiB,
 		},
 		Compression: Compression{Enabled: true, MinSize: 32 * KiB},
 		Outbound: Outbound{
 			DialTimeout:     5 * time.Second,
 			AnswerTimeout:   6 * time.Minute,
+			BodyTimeout:     time.Minute,
+			StreamIdle:      time.Hour,
 			IdleConnections: 64,
 			IdleTimeout:     time.Minute,
 		},
@@ -75,7 +79,7 @@ func DefaultApp() App {
 				OpenFor:             5 * time.Second,
 				Probes:              1,
 			},
-			Probe: Probe{Kind: ProbeSDK},
+			Probe: Probe{Kind: ProbeSDK, Timeout: 2 * time.Second},
 		},
 	}
 }

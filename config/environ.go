@@ -118,7 +118,7 @@ func (e environment) variables(p *problems) layer {
 			continue
 		}
 		keys := strings.Split(strings.ToLower(name[len(prefix):]), levels)
-		switch to := locate(keys); {
+		switch to := setting(keys); {
 		case to.found == len(keys) && to.isSetting():
 			l.set(keys, value, at, p)
 		case to.found == len(keys):

@@ -8,16 +8,15 @@ import (
 
 // Names of the flags that [AddFlags] adds.
 const (
-	fileFlag = "config"
-	urlFlag  = "app-url"
-	setFlag  = "set"
+	urlFlag = "app-url"
+	setFlag = "set"
 )
 
-// AddFlags adds the flags that [Load] reads: --config, --app-url and --set,
-// which reaches every setting by its path. Load also reads any other flag of
-// the set whose name is the path of a setting, with hyphens for underscores.
+// AddFlags adds the flags that [Load] reads: --app-url, and --set, which reaches
+// every setting by its path. Load also reads any other flag of the set whose
+// name is the path of a setting, with hyphens for underscores. The file is the
+// caller's to name, see [Sources].
 func AddFlags(fs *pflag.FlagSet) {
-	fs.String(fileFlag, "", "configuration file (else $"+fileVariable+", else "+DefaultFile+" if there is one)")
 	fs.String(urlFlag, "", "URL of the only app, such as http://127.0.0.1:3000/api/inngest ($"+urlVariable+")")
 	fs.StringArray(setFlag, nil, "a setting as path=value, such as limits.memory=1GiB; repeatable")
 }
@@ -47,7 +46,7 @@ func flagLayer(fs *pflag.FlagSet, p *problems) layer {
 			return
 		}
 		keys := keysOf(strings.ReplaceAll(f.Name, "-", "_"))
-		if to := locate(keys); to.found < len(keys) || !to.isSetting() {
+		if to := setting(keys); to.found < len(keys) || !to.isSetting() {
 			return // the command's own
 		}
 		text := f.Value.String()
@@ -63,7 +62,7 @@ func flagLayer(fs *pflag.FlagSet, p *problems) layer {
 func assignment(l layer, text string, at origin, p *problems) {
 	path, value, ok := strings.Cut(text, "=")
 	keys := keysOf(path)
-	switch to := locate(keys); {
+	switch to := setting(keys); {
 	case !ok:
 		p.addAt(at, "", quoted(path), "path=value")
 	case to.found < len(keys):

@@ -13,7 +13,7 @@ func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		"", minimal, "apps: [{}]", "apps: ~", "a: &a [*a]", "<<: {a: 1}", "<<: [*x]", "? [a]\n: b", "\"\\0\": {\"a\\0b\": 1}",
 		"apps:\n- <<: &x {id: a}\n  path: /a\n- *x", "inngest: {signing_keys: [a, {b: c}]}", "---\n---\n", "limits: !!binary aGk=",
-		"\"\": {\"\": 1}", "apps: {0: {path: /x}}", "trusted_proxies: [::1, 10.0.0.0/33]",
+		"\"\": {\"\": 1}", "inngest: {a: {b: c}, \"\": {}, env: {}}", "apps: {0: {path: /x}}", "trusted_proxies: [::1, 10.0.0.0/33]",
 	} {
 		f.Add(seed, "GATEWAY_APPS__0__PATH=/x")
 	}

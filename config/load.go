@@ -20,7 +20,7 @@ const delimiter = "\x00"
 
 // Sources is where a configuration comes from.
 type Sources struct {
-	File     string                            // the file to read; else --config, GATEWAY_CONFIG, DefaultFile if it exists
+	File     string                            // the file to read; empty: GATEWAY_CONFIG, else DefaultFile if it exists
 	Env      []string                          // the environment as os.Environ gives it
 	Flags    *pflag.FlagSet                    // parsed; may be nil, see [AddFlags]
 	ReadFile func(path string) ([]byte, error) // os.ReadFile if nil; for the file and for file: references
@@ -95,9 +95,6 @@ func (l *loader) load(one layer, merge func(src, dest map[string]any)) {
 // file reads the file, if there is one.
 func (l *loader) file() layer {
 	path, named := l.File, origin{}
-	if path == "" {
-		path, named = changed(l.Flags, fileFlag), origin{source: "--" + fileFlag}
-	}
 	if path == "" {
 		path, named = l.env.get(fileVariable), origin{source: fileVariable}
 	}

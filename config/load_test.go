@@ -210,6 +210,17 @@ func TestLoad_laysSourcesOverEachOther(t *testing.T) {
 				"GATEWAY_PORT_80_TCP_ADDR=10.0.0.1", "GATEWAY_SERVICE_PORT_HTTP=80"},
 			want: shop(func(c *Config, _ *App) {}),
 		},
+		"environments with names, each over the defaults": {
+			file: "inngest: {prod: {signing_key: env:KEY, event_key: x}}\n" + minimal[strings.Index(minimal, "apps"):] + "    inngest: prod",
+			env:  []string{"GATEWAY_INNGEST__PROD__EVENT_KEY=y", "INNGEST_EVENT_KEY=unnamed"},
+			want: shop(func(c *Config, a *App) {
+				c.Inngest.Environment = Default().Inngest.Environment
+				prod := c.Inngest.Environment
+				prod.SigningKey, prod.EventKey = NewSecret(testKey), NewSecret("y")
+				c.Inngest.EventKey, c.Inngest.Named = NewSecret("unnamed"), map[string]Environment{"prod": prod}
+				a.Inngest = "prod"
+			}),
+		},
 		"settings merged in YAML": {
 			file: "inngest: {signing_key: env:KEY}\n" +
 				"apps:\n- &first {id: shop, compress: false, upstream: {endpoints: [\"http://127.0.0.1:3000\"]}}\n" +
@@ -241,17 +252,11 @@ func TestLoad_laysSourcesOverEachOther(t *testing.T) {
 }
 
 func TestLoad_findsTheFile(t *testing.T) {
-	flags := pflag.NewFlagSet("gateway", pflag.ContinueOnError)
-	AddFlags(flags)
-	if err := flags.Parse([]string{"--config=/flag.yaml"}); err != nil {
-		t.Fatal(err)
-	}
 	for name, c := range map[string]struct {
 		sources Sources
 		want    string
 	}{
-		"that is named":            {Sources{File: "/named.yaml", Flags: flags}, "/named.yaml"},
-		"of the flag":              {Sources{Flags: flags, Env: []string{"GATEWAY_CONFIG=/env.yaml"}}, "/flag.yaml"},
+		"that is named":            {Sources{File: "/named.yaml", Env: []string{"GATEWAY_CONFIG=/env.yaml"}}, "/named.yaml"},
 		"of the variable":          {Sources{Env: []string{"GATEWAY_CONFIG=/env.yaml"}}, "/env.yaml"},
 		"that is there by default": {Sources{}, DefaultFile},
 	} {

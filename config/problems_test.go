@@ -71,7 +71,7 @@ trusted_proxies: 10.0.0.0/8
 		`gw.yaml:20: apps[1].upstream.endpoints is not set, want at least one: http://host:port, https://host:port, dns+http://host:port or unix:///path, without a path of the app (that is upstream.path)`,
 		`gw.yaml:21: apps[1].signing is "none", want passthrough, resign or strip`,
 		`gw.yaml:22: log.level is "loud", want debug, info, warn or error`,
-		`gw.yaml:22: log.sample is "-1", want at least 0`,
+		`gw.yaml:22: log.sample is "-1", want at least 1`,
 		`gw.yaml:23: trusted_proxies is a single value, want a list`,
 	}
 	slices.SortFunc(got, byLine)
@@ -125,6 +125,13 @@ func TestLoad_tellsProblems(t *testing.T) {
 		"a list and its element in variables": {
 			file: minimal, env: []string{"GATEWAY_TRUSTED_PROXIES=10.0.0.0/8", "GATEWAY_TRUSTED_PROXIES__0=::1"},
 			want: []string{"GATEWAY_TRUSTED_PROXIES__0: trusted_proxies[0] is set here and with the whole list, want one of the two"},
+		},
+		"a variable of an environment that is near a setting's": {
+			file: minimal, env: []string{"GATEWAY_INNGEST__SIGNING_KYE=" + testKey, "GATEWAY_INNGEST__PROD__EVNT_KEY=x"},
+			want: []string{
+				"GATEWAY_INNGEST__PROD__EVNT_KEY: no setting's variable, want GATEWAY_INNGEST__PROD__EVENT_KEY",
+				"GATEWAY_INNGEST__SIGNING_KYE: no setting's variable, want GATEWAY_INNGEST__SIGNING_KEY",
+			},
 		},
 		"a flag that is near one": {
 			file: minimal, set: []string{"limits.memroy=1GiB", "limits=1", "state_dir"},
@@ -180,6 +187,17 @@ func TestLoad_tellsProblems(t *testing.T) {
 		"a secret's file that is empty": {
 			file: minimal + "admin: {token: file:/run/secrets/empty}",
 			want: []string{`gw.yaml:6: admin.token is "file:/run/secrets/empty", want a file that is not empty`},
+		},
+		"environments that do not fit": {
+			file: "inngest:\n  prod: {api_ulr: x}\n  \"the rest\": {}\n  event_kye: x\n" +
+				"apps:\n- {inngest: staging, upstream: {endpoints: [\"http://a\"]}}\n",
+			want: []string{
+				"gw.yaml:2: inngest.prod.api_ulr is not a setting, want inngest.prod.api_url",
+				"gw.yaml:2: inngest.prod.signing_key is not set, want the key of that environment; " + wantDev,
+				"gw.yaml:3: inngest.the rest is a name, want a name of lower-case letters, digits, _ and -",
+				"gw.yaml:4: inngest.event_kye is not a setting, want inngest.event_key",
+				`gw.yaml:6: apps[0].inngest is "staging", want prod or the rest`,
+			},
 		},
 		"a key that is not hex": {
 			file: "inngest: {signing_key: signkey-prod-secret}\n" + minimal[strings.Index(minimal, "apps"):],

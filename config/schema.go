@@ -10,21 +10,34 @@ import (
 // A field is one setting, or group of settings, of a struct in this package.
 type field struct {
 	name     string // the key in YAML
-	index    int
+	id       string // Type.Field, to find its doc comment
+	index    []int  // as in reflect.Value.FieldByIndex
 	typ      reflect.Type
 	example  string // a value for documentation, where the default is none
 	optional bool   // a reference to nothing means no value
 }
+
+// others is the key of the field, a map, that takes groups under names that
+// users choose.
+const others = "*"
 
 // fieldsOf lists the settings of a group in the order of its declaration.
 func fieldsOf(t reflect.Type) []field {
 	var fields []field
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if name, ok := f.Tag.Lookup("koanf"); ok {
+		name, ok := f.Tag.Lookup("koanf")
+		switch {
+		case f.Anonymous:
+			for _, inner := range fieldsOf(f.Type) {
+				inner.index = append([]int{i}, inner.index...)
+				fields = append(fields, inner)
+			}
+		case ok && name != others:
 			fields = append(fields, field{
 				name:     name,
-				index:    i,
+				id:       t.Name() + "." + f.Name,
+				index:    []int{i},
 				typ:      f.Type,
 				example:  f.Tag.Get("example"),
 				optional: f.Tag.Get("optional") == "true",
@@ -32,6 +45,16 @@ func fieldsOf(t reflect.Type) []field {
 		}
 	}
 	return fields
+}
+
+// othersOf returns the field of a group that takes other groups.
+func othersOf(t reflect.Type) (reflect.StructField, bool) {
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Tag.Get("koanf") == others {
+			return f, true
+		}
+	}
+	return reflect.StructField{}, false
 }
 
 func fieldOf(t reflect.Type, name string) (field, bool) {
@@ -61,17 +84,37 @@ type place struct {
 	found int // keys that led somewhere; all of them if the place exists
 }
 
+// setting is locate for what takes a value: no key at the end is a name that
+// users choose, because such a name is one of a group.
+func setting(keys []string) place {
+	to := locate(keys)
+	if last := len(keys) - 1; to.found > last {
+		if outer := locate(keys[:last]); isGroup(outer.typ) {
+			if _, known := fieldOf(outer.typ, keys[last]); !known {
+				return outer
+			}
+		}
+	}
+	return to
+}
+
 // locate follows keys, where the index of a list is a key too.
 func locate(keys []string) place {
 	at := place{typ: root()}
 	for _, key := range keys {
 		switch {
 		case isGroup(at.typ):
-			f, ok := fieldOf(at.typ, key)
-			if !ok {
+			f, known := fieldOf(at.typ, key)
+			named, open := othersOf(at.typ)
+			switch {
+			case known:
+				at.typ = f.typ
+			case open:
+				at.typ = named.Type.Elem()
+			default:
 				return at
 			}
-			at.path, at.typ = join(at.path, key), f.typ
+			at.path = join(at.path, key)
 		case isList(at.typ):
 			i, err := strconv.ParseUint(key, 10, 16)
 			if err != nil {

@@ -6,8 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/inngest-gateway/inngest-gateway/signature"
 )
 
 // Validate checks a configuration that was made in code; Load has done it. It
@@ -38,87 +36,40 @@ func (c *Config) complete() {
 }
 
 func (c *Config) validate(p *problems) {
-	c.Inngest.validate(p, c.InsecureSkipVerify)
+	c.validateEnvironments(p)
 	c.Listen.validate(p)
 	if _, ok := parseBase(c.PublicURL); !ok && c.PublicURL != "" {
 		p.add("public_url", quoted(c.PublicURL), wantBase)
 	}
-	c.validateOwnURLs(p)
 	c.Limits.validate(p)
 	c.validateApps(p)
-	atLeast(p, "compression.min_size", c.Compression.MinSize, 0)
-	atLeast(p, "outbound.dial_timeout", c.Outbound.DialTimeout, time.Millisecond)
-	atLeast(p, "outbound.answer_timeout", c.Outbound.AnswerTimeout, time.Second)
-	atLeast(p, "outbound.idle_connections", c.Outbound.IdleConnections, 1)
-	atLeast(p, "outbound.idle_timeout", c.Outbound.IdleTimeout, time.Second)
+	atLeast(p, "compression.min_size", c.Compression.MinSize, 1)
+	c.Outbound.validate(p)
 	if c.Sync.Retell != 0 {
 		atLeast(p, "sync.retell", c.Sync.Retell, time.Second)
 	}
 	atLeast(p, "sync.timeout", c.Sync.Timeout, time.Millisecond)
 	accepted(p, "sync.dialect", c.Sync.Dialect)
 	atLeast(p, "drain.delay", c.Drain.Delay, 0)
-	atLeast(p, "drain.calls", c.Drain.Calls, 0)
-	atLeast(p, "drain.apps", c.Drain.Apps, 0)
+	atLeast(p, "drain.calls", c.Drain.Calls, time.Millisecond)
+	atLeast(p, "drain.apps", c.Drain.Apps, time.Millisecond)
 	accepted(p, "log.format", c.Log.Format)
-	atLeast(p, "log.sample", c.Log.Sample, 0)
+	atLeast(p, "log.sample", c.Log.Sample, 1)
 	atLeast(p, "log.buffer", c.Log.Buffer, 1)
 }
 
 const wantBase = "an http or https URL without query, user or fragment"
 
-func (in Inngest) validate(p *problems, insecure bool) {
-	if in.SigningKey.IsZero() && !insecure {
-		p.add("inngest.signing_key", gotNothing, "the key of your Inngest environment (INNGEST_SIGNING_KEY, or inngest.signing_key); "+
-			"to go without verification, in development only: INNGEST_DEV=1, or insecure_skip_verify: true")
+func (o Outbound) validate(p *problems) {
+	atLeast(p, "outbound.dial_timeout", o.DialTimeout, time.Millisecond)
+	if _, ok := parseBase(o.URL); !ok && o.URL != "" {
+		p.add("outbound.url", quoted(o.URL), wantBase)
 	}
-	validateKey(p, "inngest.signing_key", in.SigningKey)
-	validateKey(p, "inngest.signing_key_fallback", in.SigningKeyFallback)
-	for i, key := range in.SigningKeys {
-		at := element("inngest.signing_keys", i)
-		if key.IsZero() {
-			p.add(at, gotNothing, wantKey)
-		}
-		validateKey(p, at, key)
-	}
-	if key := in.EventKey.Reveal(); key != "" && !isEventKey(key) {
-		p.add("inngest.event_key", mask, wantEventKey)
-	}
-	if _, ok := parseBase(in.APIURL); !ok {
-		p.add("inngest.api_url", quoted(in.APIURL), wantBase)
-	}
-	if _, ok := parseBase(in.EventURL); !ok {
-		p.add("inngest.event_url", quoted(in.EventURL), wantBase)
-	}
-	if in.Env != "" && !isVisible(in.Env) {
-		p.add("inngest.env", quoted(in.Env), "printable ASCII without spaces")
-	}
-	between(p, "inngest.signature_tolerance", in.SignatureTolerance, time.Second, time.Hour)
-}
-
-const wantKey = "signkey-<env>-<hex>, or the hex alone; Inngest shows it"
-
-// An event key is an element of a path.
-const wantEventKey = "printable ASCII without spaces, /, ? and #"
-
-func isEventKey(text string) bool { return isVisible(text) && !strings.ContainsAny(text, "/?#") }
-
-func validateKey(p *problems, at string, key Secret) {
-	if key.IsZero() {
-		return
-	}
-	if _, err := signature.ParseKey(key.Reveal()); err != nil {
-		p.add(at, mask, wantKey)
-	}
-}
-
-// sameKey tells whether two signing keys make the same signatures.
-func sameKey(a, b Secret) bool {
-	if a.IsZero() || b.IsZero() {
-		return false
-	}
-	one, err := signature.ParseKey(a.Reveal())
-	two, otherErr := signature.ParseKey(b.Reveal())
-	return err == nil && otherErr == nil && one.Equal(two)
+	atLeast(p, "outbound.answer_timeout", o.AnswerTimeout, time.Second)
+	atLeast(p, "outbound.body_timeout", o.BodyTimeout, time.Second)
+	atLeast(p, "outbound.stream_idle", o.StreamIdle, time.Second)
+	atLeast(p, "outbound.idle_connections", o.IdleConnections, 1)
+	atLeast(p, "outbound.idle_timeout", o.IdleTimeout, time.Second)
 }
 
 func (l Listen) validate(p *problems) {
@@ -134,19 +85,6 @@ func (l Listen) validate(p *problems) {
 			p.add(one.path, quoted(one.address), "another address than "+other)
 		}
 		first[one.address] = one.path
-	}
-}
-
-// validateOwnURLs refuses to send to ourselves what is meant for Inngest. An
-// app's INNGEST_BASE_URL, which names our apps listener, is easily inherited.
-func (c *Config) validateOwnURLs(p *problems) {
-	for _, one := range []struct{ path, text string }{
-		{"inngest.api_url", c.Inngest.APIURL}, {"inngest.event_url", c.Inngest.EventURL},
-	} {
-		if u, ok := parseBase(one.text); ok && (c.isOwn(u) || one.text == c.PublicURL) {
-			p.add(one.path, quoted(one.text), "the URL of Inngest: the gateway would call itself. "+
-				"INNGEST_BASE_URL of an app must not reach the gateway's own environment")
-		}
 	}
 }
 
@@ -255,6 +193,9 @@ func valueText(value any) string {
 
 func (l Limits) validate(p *problems) {
 	const most = 1 * GiB // of anything that is held in one piece
+	if l.AnswerReserve.percent > 90 || l.AnswerReserve.percent == 0 && l.Memory.percent == 0 && l.AnswerReserve.size >= l.Memory.size {
+		p.add("limits.answer_reserve", quoted(l.AnswerReserve.String()), "at most 90%, or a size below limits.memory")
+	}
 	between(p, "limits.body", l.Body, KiB, most)
 	between(p, "limits.answer", l.Answer, KiB, most)
 	between(p, "limits.head", l.Head, 4*KiB, MiB)
@@ -266,7 +207,8 @@ func (l Limits) validate(p *problems) {
 	atLeast(p, "limits.head_timeout", l.HeadTimeout, time.Second)
 	atLeast(p, "limits.body_min_rate", l.BodyMinRate, 1)
 	atLeast(p, "limits.idle_timeout", l.IdleTimeout, time.Second)
-	atLeast(p, "limits.memory_wait", l.MemoryWait, 0)
+	atLeast(p, "limits.write_timeout", l.WriteTimeout, time.Second)
+	atLeast(p, "limits.memory_wait", l.MemoryWait, time.Millisecond)
 	between(p, "limits.canonical", l.Canonical, 0, most)
 	if size := Size(l.Memory.Of(0)); l.Memory.percent == 0 && size < max(l.Body, l.Answer) {
 		p.add("limits.memory", quoted(l.Memory.String()), "at least limits.body and limits.answer, or no call fits")

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -98,6 +100,7 @@ func (r Probe) validate(p *problems, at string) {
 	case r.Kind != ProbeHTTP && r.Path != "":
 		p.add(at+".path", quoted(r.Path), "no path, or kind: http: other kinds do not ask for it")
 	}
+	atLeast(p, at+".timeout", r.Timeout, time.Millisecond)
 	if r.Interval != 0 {
 		atLeast(p, at+".interval", r.Interval, 100*time.Millisecond)
 	}
@@ -121,15 +124,15 @@ func (c *Config) validateSigning(p *problems, at string, a App) {
 		c.validateStrip(p, at, a)
 	}
 	if key := a.Local.SigningKey; !key.IsZero() {
-		validateLocalKey(p, keyAt, key, c.Inngest)
+		c.validateLocalKey(p, keyAt, key)
 	}
 	if key := a.Local.EventKey; !key.IsZero() {
 		switch {
 		case !isEventKey(key.Reveal()):
 			p.add(eventAt, mask, wantEventKey)
-		case key.Equal(c.Inngest.EventKey):
+		case key.Equal(c.Environment(a).EventKey):
 			p.add(eventAt, mask, "another key than inngest.event_key: the real key must not reach the app")
-		case c.Inngest.EventKey.IsZero():
+		case c.Environment(a).EventKey.IsZero():
 			p.add(eventAt, mask, "inngest.event_key beside it, which replaces it on the way to Inngest")
 		}
 	}
@@ -155,12 +158,14 @@ func (c *Config) validateStrip(p *problems, at string, a App) {
 
 const wantLocalKey = "a signing key for this app alone, signkey-<env>-<hex> (`gateway keys new` makes one)"
 
-func validateLocalKey(p *problems, at string, key Secret, in Inngest) {
+// validateLocalKey refuses the real keys of every environment.
+func (c *Config) validateLocalKey(p *problems, at string, key Secret) {
 	validateKey(p, at, key)
-	real := append([]Secret{in.SigningKey, in.SigningKeyFallback}, in.SigningKeys...)
-	for _, other := range real {
-		if sameKey(key, other) {
-			p.add(at, mask, "another key than that of Inngest: the real key must not reach the app")
+	for _, in := range append(slices.Collect(maps.Values(c.Inngest.Named)), c.Inngest.Environment) {
+		for _, real := range append([]Secret{in.SigningKey, in.SigningKeyFallback}, in.SigningKeys...) {
+			if sameKey(key, real) {
+				p.add(at, mask, "another key than that of Inngest: the real key must not reach the app")
+			}
 		}
 	}
 }

@@ -109,13 +109,27 @@ func TestValidate_refuses(t *testing.T) {
 		"the real fallback as local key": {func(c *Config, a *App) {
 			a.Signing, a.Local.SigningKey, c.Inngest.SigningKeyFallback = SigningResign, NewSecret(otherKey), NewSecret(otherKey)
 		}, "apps[0].local.signing_key", "must not reach the app"},
+		"a key of another environment as local key": {func(c *Config, a *App) {
+			staging := c.Inngest.Environment
+			staging.SigningKey = NewSecret(otherKey)
+			c.Inngest.Named = map[string]Environment{"staging": staging}
+			a.Signing, a.Local.SigningKey = SigningResign, NewSecret(otherKey)
+		}, "apps[0].local.signing_key", "must not reach the app"},
+		"ourselves as a named environment": {func(c *Config, _ *App) {
+			staging := c.Inngest.Environment
+			staging.APIURL = "http://127.0.0.1:8481"
+			c.Inngest.Named = map[string]Environment{"staging": staging}
+		}, "inngest.staging.api_url", "call itself"},
+		"an environment that is not there": {func(_ *Config, a *App) { a.Inngest = "prod" }, "apps[0].inngest", "a group in inngest"},
+		"a reserve beyond memory": {func(c *Config, _ *App) { c.Limits.AnswerReserve, c.Limits.Memory = PortionOf(GiB), PortionOf(GiB) },
+			"limits.answer_reserve", "below limits.memory"},
 		"the real event key as local one": {func(c *Config, a *App) {
 			a.Signing, a.Local, c.Inngest.EventKey = SigningResign, Local{local, NewSecret("e")}, NewSecret("e")
 		}, "apps[0].local.event_key", "must not reach the app"},
 		"a local event key for no real one": {func(_ *Config, a *App) { a.Signing, a.Local = SigningResign, Local{local, NewSecret("e")} }, "apps[0].local.event_key", "inngest.event_key"},
 		"strip to another host":             {func(_ *Config, a *App) { a.Signing, a.Upstream.Endpoints = SigningStrip, []string{"http://app:3000"} }, endpoint, "loopback"},
 		"strip with a listener for all":     {func(c *Config, a *App) { a.Signing, c.Listen.Apps = SigningStrip, ":8481" }, "listen.apps", "apps[0] is in mode strip"},
-		"a negative wait":                   {func(c *Config, _ *App) { c.Drain.Calls = -1 }, "drain.calls", "at least 0s"},
+		"a negative wait":                   {func(c *Config, _ *App) { c.Drain.Calls = -1 }, "drain.calls", "at least 1ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := one(c.change)
