@@ -100,9 +100,25 @@ func leadsTo(u *url.URL, listen string) bool {
 	if err != nil || port == "0" || port != portOf(u) {
 		return false
 	}
-	ip, _ := netip.ParseAddr(host)
-	everywhere := host == "" || ip.IsUnspecified()
-	return strings.EqualFold(u.Hostname(), host) || isLoopback(u.Hostname()) && (everywhere || isLoopback(host))
+	return strings.EqualFold(u.Hostname(), host) || isLoopback(u.Hostname()) && (isEverywhere(host) || isLoopback(host))
+}
+
+// collide tells whether two listeners cannot have their addresses at once.
+func collide(a, b string) bool {
+	networkA, addressA := NetworkAddress(a)
+	networkB, addressB := NetworkAddress(b)
+	if networkA != networkB || networkA == "unix" {
+		return a == b
+	}
+	hostA, portA, _ := net.SplitHostPort(addressA)
+	hostB, portB, _ := net.SplitHostPort(addressB)
+	return portA == portB && portA != "0" && (hostA == hostB || isEverywhere(hostA) || isEverywhere(hostB))
+}
+
+// isEverywhere tells whether a host stands for every interface.
+func isEverywhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
 }
 
 // isPath tells whether text can be the path of an app: it is compared with

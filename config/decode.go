@@ -101,71 +101,63 @@ func newElement(t reflect.Type) reflect.Value {
 
 // value reads a single value.
 func (d *decoder) value(v reflect.Value, text, at string, optional bool) {
-	bad := func() { d.problems.add(at, quoted(text), wants(v.Type())) }
-	switch p := v.Addr().Interface().(type) {
-	case *Secret:
-		secret, problem := d.secrets.read(text, optional)
+	if secret, ok := v.Addr().Interface().(*Secret); ok {
+		read, problem := d.secrets.read(text, optional)
 		if problem != "" {
 			d.problems.add(at, quoted(text), problem)
-			return
 		}
-		*p = secret
-		return
-	case *time.Duration:
-		n, err := time.ParseDuration(text)
-		if err != nil {
-			bad()
-			return
-		}
-		*p = n
-		return
-	case *netip.Prefix:
-		prefix, err := parsePrefix(text)
-		if err != nil {
-			bad()
-			return
-		}
-		*p = prefix
-		return
-	case encoding.TextUnmarshaler:
-		if p.UnmarshalText([]byte(text)) != nil {
-			bad()
-		}
+		*secret = read
 		return
 	}
-	switch v.Kind() {
-	case reflect.String:
-		if e, ok := v.Interface().(enum); ok && !slices.Contains(e.accepts(), text) {
-			bad()
-			return
-		}
-		v.SetString(text)
-	case reflect.Bool:
-		switch text {
-		case "true", "1":
-			v.SetBool(true)
-		case "false", "0":
-			v.SetBool(false)
-		default:
-			bad()
-		}
-	case reflect.Int:
-		n, err := strconv.ParseInt(text, 10, 32)
-		if err != nil {
-			bad()
-			return
-		}
-		v.SetInt(n)
-	case reflect.Float64:
-		n, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			bad()
-			return
-		}
-		v.SetFloat(n)
-	default:
+	if !readText(v, text) {
+		d.problems.add(at, quoted(text), wants(v.Type()))
+	}
+}
+
+// readText reads a text as the type of v, false if it is no such value. It
+// leaves v as it is then.
+func readText(v reflect.Value, text string) bool {
+	switch p := v.Addr().Interface().(type) {
+	case *time.Duration:
+		return read(p, text, time.ParseDuration)
+	case *netip.Prefix:
+		return read(p, text, parsePrefix)
+	case *bool:
+		return read(p, text, parseBool)
+	case *int:
+		return read(p, text, strconv.Atoi)
+	case *float64:
+		return read(p, text, func(text string) (float64, error) { return strconv.ParseFloat(text, 64) })
+	case encoding.TextUnmarshaler:
+		return p.UnmarshalText([]byte(text)) == nil
+	}
+	if v.Kind() != reflect.String {
 		panic(fmt.Sprintf("config: no way to read a %v", v.Type()))
 	}
+	if e, ok := v.Interface().(enum); ok && !slices.Contains(e.accepts(), text) {
+		return false
+	}
+	v.SetString(text)
+	return true
+}
+
+func read[T any](into *T, text string, parse func(string) (T, error)) bool {
+	value, err := parse(text)
+	if err == nil {
+		*into = value
+	}
+	return err == nil
+}
+
+// parseBool takes what YAML has, and what is usual in variables.
+func parseBool(text string) (bool, error) {
+	switch text {
+	case "true", "1":
+		return true, nil
+	case "false", "0":
+		return false, nil
+	}
+	return false, strconv.ErrSyntax
 }
 
 // An enum is a text of which only some values exist.

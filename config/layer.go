@@ -43,7 +43,7 @@ func (l layer) set(keys []string, text string, at origin, p *problems) {
 	put(l.tree, keys, list, at, p)
 }
 
-// put writes a value below a tree, where all keys but those of fields are indexes.
+// put writes a value into a tree at the place that the keys lead to.
 func put(tree map[string]any, keys []string, value any, at origin, p *problems) {
 	var into any = tree
 	for i, key := range keys[:len(keys)-1] {

@@ -71,7 +71,7 @@ trusted_proxies: 10.0.0.0/8
 		`gw.yaml:20: apps[1].upstream.endpoints is not set, want at least one: http://host:port, https://host:port, dns+http://host:port or unix:///path, without a path of the app (that is upstream.path)`,
 		`gw.yaml:21: apps[1].signing is "none", want passthrough, resign or strip`,
 		`gw.yaml:22: log.level is "loud", want debug, info, warn or error`,
-		`gw.yaml:22: log.sample is "-1", want at least 1`,
+		`gw.yaml:22: log.sample is "-1", want from 1 to 1000000`,
 		`gw.yaml:23: trusted_proxies is a single value, want a list`,
 	}
 	slices.SortFunc(got, byLine)

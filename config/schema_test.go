@@ -50,6 +50,9 @@ func TestSchema_everySettingCanBeRead(t *testing.T) {
 		if isGroup(typ) {
 			return
 		}
+		if got := wants(typ); typ.Kind() != reflect.String && got == "a text" {
+			t.Errorf("%s: %v is said to be %s", path, typ, got)
+		}
 		for _, text := range []string{"", "true", "1", "1s", "1KiB", "x"} {
 			d := decoder{secretReader{}, &problems{}}
 			d.decode(reflect.New(typ).Elem(), text, path, false)

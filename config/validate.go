@@ -54,9 +54,13 @@ func (c *Config) validate(p *problems) {
 	atLeast(p, "drain.calls", c.Drain.Calls, time.Millisecond)
 	atLeast(p, "drain.apps", c.Drain.Apps, time.Millisecond)
 	accepted(p, "log.format", c.Log.Format)
-	atLeast(p, "log.sample", c.Log.Sample, 1)
-	atLeast(p, "log.buffer", c.Log.Buffer, 1)
+	between(p, "log.sample", c.Log.Sample, 1, mostCount)
+	between(p, "log.buffer", c.Log.Buffer, 1, mostCount)
 }
+
+// mostCount bounds what is counted, so that nothing is allocated for a slip of
+// the keyboard.
+const mostCount = 1_000_000
 
 const wantBase = "an http or https URL without query, user or fragment"
 
@@ -68,23 +72,24 @@ func (o Outbound) validate(p *problems) {
 	atLeast(p, "outbound.answer_timeout", o.AnswerTimeout, time.Second)
 	atLeast(p, "outbound.body_timeout", o.BodyTimeout, time.Second)
 	atLeast(p, "outbound.stream_idle", o.StreamIdle, time.Second)
-	atLeast(p, "outbound.idle_connections", o.IdleConnections, 1)
+	between(p, "outbound.idle_connections", o.IdleConnections, 1, mostCount)
 	atLeast(p, "outbound.idle_timeout", o.IdleTimeout, time.Second)
 }
 
 func (l Listen) validate(p *problems) {
-	first := map[string]string{}
-	for _, one := range []struct{ path, address string }{
+	all := []struct{ path, address string }{
 		{"listen.inngest", l.Inngest}, {"listen.apps", l.Apps}, {"listen.admin", l.Admin},
-	} {
+	}
+	for i, one := range all {
 		if !isListenAddress(one.address) {
 			p.add(one.path, quoted(one.address), "host:port, :port or unix:///path")
 			continue
 		}
-		if other, taken := first[one.address]; taken && !strings.HasSuffix(one.address, ":0") {
-			p.add(one.path, quoted(one.address), "another address than "+other)
+		for _, other := range all[:i] {
+			if collide(one.address, other.address) {
+				p.add(one.path, quoted(one.address), "another address than "+other.path)
+			}
 		}
-		first[one.address] = one.path
 	}
 }
 
@@ -109,7 +114,7 @@ func (c *Config) validateApps(p *problems) {
 		unique(p, ids, at+".id", a.ID)
 		unique(p, paths, at+".path", a.Path)
 		for j, e := range a.Upstream.Endpoints {
-			if u, ok := parseEndpoint(e); ok && c.isOwn(u) {
+			if u, ok := parseEndpoint(e); ok && (c.isOwn(u) || e == c.PublicURL) {
 				p.add(element(at+".upstream.endpoints", j), quoted(e), "the address of the app: the gateway would call itself")
 			}
 		}
@@ -203,7 +208,7 @@ func (l Limits) validate(p *problems) {
 	if l.URI > l.Head {
 		p.add("limits.uri", quoted(l.URI.String()), "at most limits.head, which the target is part of")
 	}
-	atLeast(p, "limits.connections", l.Connections, 1)
+	between(p, "limits.connections", l.Connections, 1, mostCount)
 	atLeast(p, "limits.head_timeout", l.HeadTimeout, time.Second)
 	atLeast(p, "limits.body_min_rate", l.BodyMinRate, 1)
 	atLeast(p, "limits.idle_timeout", l.IdleTimeout, time.Second)

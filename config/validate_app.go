@@ -43,7 +43,7 @@ func (u Upstream) validate(p *problems, at string) {
 	atLeast(p, at+".answer_timeout", u.AnswerTimeout, time.Second)
 
 	c := u.Connections
-	atLeast(p, at+".connections.max", c.Max, 1)
+	between(p, at+".connections.max", c.Max, 1, mostCount)
 	if c.Max >= 1 {
 		between(p, at+".connections.idle", c.Idle, 0, c.Max)
 	}
@@ -52,9 +52,9 @@ func (u Upstream) validate(p *problems, at string) {
 	atLeast(p, at+".connections.wait", c.Wait, 0)
 
 	b := u.Breaker
-	atLeast(p, at+".breaker.consecutive_failures", b.ConsecutiveFailures, 0)
+	between(p, at+".breaker.consecutive_failures", b.ConsecutiveFailures, 0, mostCount)
 	between(p, at+".breaker.failure_ratio", b.FailureRatio, 0, 1)
-	atLeast(p, at+".breaker.min_calls", b.MinCalls, 1)
+	between(p, at+".breaker.min_calls", b.MinCalls, 1, mostCount)
 	atLeast(p, at+".breaker.window", b.Window, time.Second)
 	atLeast(p, at+".breaker.open_for", b.OpenFor, time.Millisecond)
 	between(p, at+".breaker.probes", b.Probes, 1, 100)
