@@ -211,7 +211,7 @@ func TestLoad_laysSourcesOverEachOther(t *testing.T) {
 			want: shop(func(c *Config, _ *App) {}),
 		},
 		"environments with names, each over the defaults": {
-			file: "inngest: {prod: {signing_key: env:KEY, event_key: x}}\n" + minimal[strings.Index(minimal, "apps"):] + "    inngest: prod",
+			file: "inngest: {prod: {signing_key: env:KEY, event_key: x, api_url: \"https://api.inngest.com/\"}}\n" + minimal[strings.Index(minimal, "apps"):] + "    inngest: prod",
 			env:  []string{"GATEWAY_INNGEST__PROD__EVENT_KEY=y", "INNGEST_EVENT_KEY=unnamed"},
 			want: shop(func(c *Config, a *App) {
 				c.Inngest.Environment = Default().Inngest.Environment

@@ -19,8 +19,12 @@ func (c *Config) Validate() error {
 
 // complete fills what follows from other settings.
 func (c *Config) complete() {
-	for _, base := range []*string{&c.PublicURL, &c.Inngest.APIURL, &c.Inngest.EventURL} {
+	for _, base := range []*string{&c.PublicURL, &c.Outbound.URL, &c.Inngest.APIURL, &c.Inngest.EventURL} {
 		*base = strings.TrimRight(*base, "/")
+	}
+	for name, in := range c.Inngest.Named {
+		in.APIURL, in.EventURL = strings.TrimRight(in.APIURL, "/"), strings.TrimRight(in.EventURL, "/")
+		c.Inngest.Named[name] = in
 	}
 	for i := range c.Apps {
 		a := &c.Apps[i]
