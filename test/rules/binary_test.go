@@ -182,6 +182,22 @@ func licenceFiles(t *testing.T, dir string) []string {
 	return files
 }
 
+// The image is built from what .dockerignore lets through.
+func TestBinary_needsNothingThatTheImageIsNotBuiltFrom(t *testing.T) {
+	var ignored []string
+	for _, line := range strings.Split(read(t, ".dockerignore"), "\n") {
+		if line != "" && !strings.ContainsAny(line, "#*") {
+			ignored = append(ignored, line)
+		}
+	}
+	for _, p := range linked(t) {
+		dir, ours := strings.CutPrefix(p.ImportPath, module+"/")
+		if first, _, _ := strings.Cut(dir, "/"); ours && slices.Contains(ignored, first) {
+			t.Errorf("the binary links %s, and .dockerignore leaves out %s", p.ImportPath, first)
+		}
+	}
+}
+
 // The binary runs in an empty image and starts quickly on a small machine.
 func TestBinary_isStaticAndSmall(t *testing.T) {
 	if program(t) != "./cmd/gateway" {
