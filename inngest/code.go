@@ -52,6 +52,7 @@ const (
 	CodeUpstreamUntrusted  Code = "upstream_untrusted"  // signature of the answer does not verify
 	CodeUpstreamEncoding   Code = "upstream_encoding"   // content coding that cannot be undone
 	CodeInngestUnavailable Code = "inngest_unavailable" // apps listener: Inngest cannot be reached
+	CodeCallCanceled       Code = "call_canceled"       // the caller gave up before the app had answered
 )
 
 // Codes returns every code, in the order of docs/errors.md.
@@ -68,5 +69,6 @@ func Codes() []Code {
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamBadAnswer, CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
 		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable,
+		CodeCallCanceled,
 	}
 }
