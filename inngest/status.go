@@ -32,7 +32,7 @@ func (c Code) Status() int {
 	case CodeMemoryExhausted, CodeTooManyConnections, CodePublicURLUnknown, CodeDraining,
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
-		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable:
+		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable, CodeCallCanceled:
 		return 503
 	}
 	return 0
