@@ -67,13 +67,13 @@ type appSide interface {
 func NewPair(o PairOptions) (*Pair, error) {
 	switch {
 	case o.Tolerance <= 0:
-		return nil, fmt.Errorf("tolerance is %v, must be above 0", o.Tolerance)
+		return nil, fmt.Errorf("option Tolerance is %v, must be above 0", o.Tolerance)
 	case o.MaxAnswer <= 0:
-		return nil, fmt.Errorf("MaxAnswer is %d, must be above 0", o.MaxAnswer)
+		return nil, fmt.Errorf("option MaxAnswer is %d, must be above 0", o.MaxAnswer)
 	case o.Budget == nil:
-		return nil, errors.New("Budget is missing")
+		return nil, errors.New("option Budget is missing")
 	case o.Now == nil:
-		return nil, errors.New("Now is missing")
+		return nil, errors.New("option Now is missing")
 	case o.Keys.Current.IsZero() && !o.SkipVerify:
 		return nil, errors.New("no signing key, and verification is on")
 	case o.Mode == Resign && o.Local.Current.IsZero():

@@ -90,7 +90,7 @@ func signedBy(t testing.TB, sig, body []byte, now time.Time) string {
 func at(when time.Time) func() time.Time { return func() time.Time { return when } }
 
 func TestPair_signsWithTheKeyOfItsModeOnly(t *testing.T) {
-	x := recorded.One(t, 5) // a call and its answer, both signed
+	x := recording(t, 5) // a call and its answer, both signed
 	sig := []byte(x.Request.Get(inngest.HeaderSignature))
 	now := recorded.SignedAt(string(sig))
 	for name, c := range map[string]struct {

@@ -31,5 +31,5 @@ func untrusted(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &Error{inngest.CodeUpstreamUntrusted, err}
+	return refuse(inngest.CodeUpstreamUntrusted, "the app's answer is not signed with its key: %w", err)
 }

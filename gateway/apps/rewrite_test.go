@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/inngest-gateway/inngest-gateway/test/recorded"
 )
 
 func mustURL(t testing.TB, text string) *url.URL {
@@ -71,7 +69,7 @@ func TestRewriteURLs_refusesWhatIsNoObject(t *testing.T) {
 }
 
 func TestRewriteURLs_leavesARegistrationOfOurOwnAsItIs(t *testing.T) {
-	body := recorded.One(t, 34).Response.Body // Go writes & as \u0026
+	body := recording(t, 34).Response.Body // Go writes & as \u0026
 	got, err := rewriteURLs(body, mustURL(t, "http://127.0.0.1:3103/api/inngest"))
 	if err != nil || &got[0] != &body[0] {
 		t.Errorf("rewriteURLs made another text of one that had nothing to change (%v)", err)
@@ -82,10 +80,10 @@ func TestRewriteURLs_leavesARegistrationOfOurOwnAsItIs(t *testing.T) {
 // numbers in their own spelling, and a second pass changes nothing.
 func FuzzRewriteURLs(f *testing.F) {
 	for _, n := range []int{1, 25, 31, 37, 39} {
-		f.Add(recorded.One(f, n).Request.Body)
+		f.Add(recording(f, n).Request.Body)
 	}
 	for _, n := range []int{26, 32, 34} {
-		f.Add(recorded.One(f, n).Response.Body)
+		f.Add(recording(f, n).Response.Body)
 	}
 	f.Add([]byte(`{"url":"http://x?\ud83d\ude00\ud800","functions":[{"steps":{"a":{"runtime":{"url":"https://\"\\?#"}}}}],"n":[1e400,-0,0.10]}`))
 	base := mustURL(f, "https://gw.example.com/api/inngest")

@@ -51,8 +51,7 @@ func (s *sealedStream) lead(p []byte) int {
 	n, err := s.from.Read(p)
 	space := skipSpace(p[:n], 0)
 	if space < n {
-		// The wait for memory has a limit of its own.
-		if herr := s.held.Write(context.Background(), p[space:n]); herr != nil {
+		if herr := s.held.Write(patience(), p[space:n]); herr != nil {
 			s.err = held(herr)
 			return space
 		}
@@ -65,7 +64,7 @@ func (s *sealedStream) lead(p []byte) int {
 
 // hold reads the object.
 func (s *sealedStream) hold() {
-	room, err := s.held.Room(context.Background(), -1)
+	room, err := s.held.Room(patience(), -1)
 	if err != nil {
 		s.err = held(err)
 		return
@@ -91,12 +90,16 @@ func (s *sealedStream) end(err error) {
 	s.out = out
 }
 
+// patience is how long Read waits for memory. It has no context; the budget
+// ends each wait after budget.Options.Wait.
+func patience() context.Context { return context.Background() }
+
 // held gives a refusal of the buffer its code.
 func held(err error) error {
 	if errors.Is(err, budget.ErrTooLarge) {
-		return &Error{inngest.CodeUpstreamTooLarge, err}
+		return refuse(inngest.CodeUpstreamTooLarge, "the app's answer cannot be held: %w", err)
 	}
-	return &Error{inngest.CodeMemoryExhausted, err}
+	return refuse(inngest.CodeMemoryExhausted, "the app's answer cannot be held: %w", err)
 }
 
 // Close implements io.Closer.

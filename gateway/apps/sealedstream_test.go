@@ -13,7 +13,6 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 	"github.com/inngest-gateway/inngest-gateway/signature"
-	"github.com/inngest-gateway/inngest-gateway/test/recorded"
 )
 
 // unwrap reads a 201's body as the server does.
@@ -38,7 +37,7 @@ func TestSealWrapper_signsTheInnerBody(t *testing.T) {
 	now := time.Unix(1795541512, 0)
 	local := func(body string) string { return signature.Sign(mustKey(t, localText), []byte(body), now) }
 	for name, c := range map[string]struct{ body, inner string }{
-		"as recorded":           {string(recorded.One(t, 103).Response.Body), `"inner"`},
+		"as recorded":           {string(recording(t, 103).Response.Body), `"inner"`},
 		"signed by the app":     {`{"headers":{"a":"b","X-Inngest-Signature":"` + local(`{}`) + `"},"body":"{}"}`, `{}`},
 		"without headers":       {`{"status":200,"body":"é"}`, `é`},
 		"headers null":          {`{"headers":null,"body":"x"}`, `x`},
@@ -128,7 +127,7 @@ func TestSealStream_passesWhiteSpaceAtOnce(t *testing.T) {
 
 func TestSealStream_readsTheSameInPiecesOfAnySize(t *testing.T) {
 	p := newPair(t, pairOptions(t, Strip, at(time.Unix(1795541512, 0))))
-	body := recorded.One(t, 103).Response.Body
+	body := recording(t, 103).Response.Body
 	want, err := p.SealWrapper(body)
 	if err != nil {
 		t.Fatal(err)

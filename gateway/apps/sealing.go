@@ -25,7 +25,7 @@ func (*sealing) needsWhole() bool { return true }
 func (s *sealing) sealAnswer(a *call.Answer) error {
 	a.Del(inngest.HeaderSignature)
 	if coding := a.Get("Content-Encoding"); coding != nil {
-		return refuse(inngest.CodeUpstreamEncoding, "a body with Content-Encoding %q cannot be signed", coding)
+		return refuse(inngest.CodeUpstreamEncoding, "the app's answer has the content coding %q and cannot be signed", coding)
 	}
 	if a.Status == http.StatusCreated {
 		return s.sealCreated(a)
