@@ -9,7 +9,7 @@ type Inbound struct {
 	InFlight    *prometheus.GaugeVec     // {app}
 	BodyBytes   *prometheus.HistogramVec // {app,direction}; direction: request, answer
 	Connections *prometheus.GaugeVec     // {}
-	Closed      *prometheus.CounterVec   // {reason}; connections that the gateway ended: head_timeout, slow_body, idle, limit, shutdown
+	Closed      *prometheus.CounterVec   // {reason}; connections that the gateway ended: head_timeout, slow_body, slow_answer, idle, limit, shutdown
 	Refusals    *prometheus.CounterVec   // {app,code}; code: an inngest.Code
 	Rejections  *prometheus.CounterVec   // {app,reason}; signatures: missing, malformed, expired, mismatch
 	Unverified  *prometheus.CounterVec   // {app}; calls let through because verification is off
