@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/textproto"
 	"slices"
 	"strconv"
@@ -112,21 +113,13 @@ func SignedAt(header string) time.Time {
 // caller owns the result.
 func Load(tb testing.TB) []Exchange {
 	tb.Helper()
-	entries, err := files.ReadDir("testdata")
+	names, err := fs.Glob(files, "testdata/*.json")
 	if err != nil {
 		tb.Fatalf("recorded exchanges: %v", err)
 	}
-	all := make([]Exchange, 0, len(entries))
-	for _, entry := range entries {
-		text, err := files.ReadFile("testdata/" + entry.Name())
-		if err != nil {
-			tb.Fatalf("recorded exchanges: %v", err)
-		}
-		x, err := parse(text)
-		if err != nil {
-			tb.Fatalf("recorded exchange %s: %v", entry.Name(), err)
-		}
-		all = append(all, x)
+	all := make([]Exchange, len(names))
+	for i, name := range names {
+		all[i] = read(tb, name)
 	}
 	slices.SortFunc(all, func(a, b Exchange) int { return a.Number - b.Number })
 	return all
@@ -135,13 +128,24 @@ func Load(tb testing.TB) []Exchange {
 // One returns the recorded exchange with that number.
 func One(tb testing.TB, number int) Exchange {
 	tb.Helper()
-	for _, x := range Load(tb) {
-		if x.Number == number {
-			return x
-		}
+	names, err := fs.Glob(files, fmt.Sprintf("testdata/%02d-*.json", number))
+	if err != nil || len(names) != 1 {
+		tb.Fatalf("%d recorded exchanges have the number %d: %v", len(names), number, err)
 	}
-	tb.Fatalf("no recorded exchange has the number %d", number)
-	return Exchange{}
+	return read(tb, names[0])
+}
+
+func read(tb testing.TB, name string) Exchange {
+	tb.Helper()
+	text, err := files.ReadFile(name)
+	if err != nil {
+		tb.Fatalf("recorded exchange: %v", err)
+	}
+	x, err := parse(text)
+	if err != nil {
+		tb.Fatalf("recorded exchange %s: %v", name, err)
+	}
+	return x
 }
 
 func get(headers []Header, name string) string {
