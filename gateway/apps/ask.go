@@ -117,7 +117,7 @@ func own(a *call.Answer, verifier *signature.Verifier) (*call.Answer, error) {
 	}
 	if sig := a.Get(inngest.HeaderSignature); sig != nil && verifier != nil {
 		if err := verifier.VerifyAnswer(sig, a.Body); err != nil {
-			return nil, untrusted(err)
+			return nil, refuse(inngest.CodeUpstreamUntrusted, "the app's answer to a sync is not signed with its key: %w", err)
 		}
 	}
 	mine := &call.Answer{Status: a.Status, Endpoint: a.Endpoint, Body: bytes.Clone(a.Body)}

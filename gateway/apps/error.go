@@ -9,7 +9,7 @@ import (
 // An Error says why the gateway refuses what an app sent or answered.
 type Error struct {
 	Code inngest.Code
-	Err  error // one clause that people may read
+	Err  error // one clause that people may read; of OpenAnswer and SealAnswer: about the answer, without naming it first
 	Log  error // what they may not; nil: nothing more is known
 }
 

@@ -36,7 +36,7 @@ func newManifest(app string, body []byte, header http.Header, at time.Time) (*ma
 	m := &manifest{App: app, At: at.UTC(), Header: http.Header{}}
 	for _, name := range sdkHeaders {
 		if v := header.Get(name); v != "" {
-			m.Header.Set(name, v)
+			m.Header.Set(name, strings.Clone(v)) // it may be a part of a buffer
 		}
 	}
 	return m, m.setBody(body)

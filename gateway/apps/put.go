@@ -21,7 +21,7 @@ func (r *Registry) Put(ctx context.Context, p Put) (*call.Answer, error) {
 	if a == nil {
 		return nil, fmt.Errorf("sync: no app has the id %q", p.App)
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.opts.Timeout, errTimeout)
 	defer cancel()
 	if !p.Signed && a.pair.Verifies() {
 		return r.putUnsigned(ctx, a), nil
@@ -32,11 +32,17 @@ func (r *Registry) Put(ctx context.Context, p Put) (*call.Answer, error) {
 		return answer, nil
 	}
 	var refused *Error
-	if errors.As(err, &refused) {
+	switch {
+	case errors.As(err, &refused):
 		return refusePut(refused.Code, sentence(refused.Err), err), nil
+	case errors.Is(context.Cause(ctx), errTimeout):
+		return refusePut(inngest.CodeUpstreamTimeout, fmt.Sprintf("The app did not answer a sync within %v.", r.opts.Timeout), err), nil
+	default:
+		return nil, err
 	}
-	return nil, err
 }
+
+var errTimeout = errors.New("the time for a sync is over (sync.timeout)")
 
 // putSigned does the sync. An error beside an answer is for the log.
 func (r *Registry) putSigned(ctx context.Context, a *app, p *Put) (*call.Answer, way, error) {

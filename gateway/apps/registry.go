@@ -118,6 +118,7 @@ func New(o Options) (*Registry, error) {
 			return nil, fmt.Errorf("apps: app %q: %w", a.ID, err)
 		}
 	}
+	r.opts.Previous = nil // or every reload would keep all before it
 	return r, nil
 }
 

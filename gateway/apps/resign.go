@@ -20,16 +20,11 @@ func (r *resign) openAnswer(a *call.Answer) error {
 	if sig == nil || a.Stream != nil {
 		return nil
 	}
-	return untrusted(r.fromApp.VerifyAnswer(sig, a.Body))
+	if err := r.fromApp.VerifyAnswer(sig, a.Body); err != nil {
+		return refuse(inngest.CodeUpstreamUntrusted, "it is not signed with the app's key: %w", err)
+	}
+	return nil
 }
 
 func (r *resign) syncKeys() []signature.Key         { return r.keys }
 func (r *resign) syncVerifier() *signature.Verifier { return r.fromApp }
-
-// untrusted turns a rejected signature of an app into an Error.
-func untrusted(err error) error {
-	if err == nil {
-		return nil
-	}
-	return refuse(inngest.CodeUpstreamUntrusted, "the app's answer is not signed with its key: %w", err)
-}

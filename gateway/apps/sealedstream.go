@@ -97,9 +97,9 @@ func patience() context.Context { return context.Background() }
 // held gives a refusal of the buffer its code.
 func held(err error) error {
 	if errors.Is(err, budget.ErrTooLarge) {
-		return refuse(inngest.CodeUpstreamTooLarge, "the app's answer cannot be held: %w", err)
+		return refuse(inngest.CodeUpstreamTooLarge, "it cannot be held until it is signed: %w", err)
 	}
-	return refuse(inngest.CodeMemoryExhausted, "the app's answer cannot be held: %w", err)
+	return refuse(inngest.CodeMemoryExhausted, "it cannot be held until it is signed: %w", err)
 }
 
 // Close implements io.Closer.

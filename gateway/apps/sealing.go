@@ -25,7 +25,7 @@ func (*sealing) needsWhole() bool { return true }
 func (s *sealing) sealAnswer(a *call.Answer) error {
 	a.Del(inngest.HeaderSignature)
 	if coding := a.Get("Content-Encoding"); coding != nil {
-		return refuse(inngest.CodeUpstreamEncoding, "the app's answer has the content coding %q and cannot be signed", coding)
+		return refuse(inngest.CodeUpstreamEncoding, "a body with the content coding %q cannot be signed", coding)
 	}
 	if a.Status == http.StatusCreated {
 		return s.sealCreated(a)
@@ -72,7 +72,7 @@ func (s *sealing) wrapper(body []byte) ([][]byte, error) {
 	}
 	if s.fromApp != nil && w.signature != "" {
 		if err := s.fromApp.VerifyAnswer([]byte(w.signature), w.body); err != nil {
-			return nil, untrusted(err)
+			return nil, refuse(inngest.CodeUpstreamUntrusted, "the body of the 201 is not signed with the app's key: %w", err)
 		}
 	}
 	return parts(body, w.sealed(s.inngest.sign(w.body))), nil

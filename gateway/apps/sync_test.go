@@ -2,6 +2,7 @@ package apps
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -350,6 +351,24 @@ func TestPut_ofAnAppThatIsAwayIsTheCalleesError(t *testing.T) {
 	if n := testutil.ToFloat64(w.metrics.Syncs.WithLabelValues("js-app", "in_band", "failed")); n != 1 {
 		t.Errorf("%v failed syncs counted, want 1", n)
 	}
+}
+
+func TestPut_doesNotWaitForAnAppForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, golang, func(_ *Options, a *App) { a.Callee = hanging{} })
+		began := time.Now()
+		if a := w.put(t, signedPut()); a.Code != inngest.CodeUpstreamTimeout || time.Since(began) != 10*time.Second {
+			t.Errorf("answer %d %s %s after %v", a.Status, a.Code, a.Body, time.Since(began))
+		}
+	})
+}
+
+// hanging is an app that never answers.
+type hanging struct{}
+
+func (hanging) Do(ctx context.Context, _ *call.Call) (*call.Answer, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 func TestPut_withoutVerificationBelievesTheServer(t *testing.T) {
