@@ -73,10 +73,11 @@ func (u *upload) stop() (complete bool) {
 		return true
 	}
 	u.stopping.Store(true)
-	if !u.over() {
+	if !u.mu.TryLock() {
+		// A read waits, or is about to and will look at stopping.
 		_ = u.conn.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed connection
+		u.mu.Lock()
 	}
-	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.err == nil {
 		u.err = errUploadOver

@@ -8,12 +8,17 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
+
+// lingerTime is how long an app may go on sending what was refused already.
+const lingerTime = 2 * time.Second
 
 var errShutdown = errors.New("the gateway is going away")
 
@@ -24,7 +29,8 @@ type Server struct {
 	router  router
 	creds   *credentials
 	tickets *tickets
-	open    *tracker // requests and WebSockets under way
+	open    *tracker     // requests and WebSockets under way
+	conns   atomic.Int64 // open connections of apps
 }
 
 // New builds the listener. It opens nothing; see [Server.Serve].
@@ -70,7 +76,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if s.open.refusing() {
 		return ln.Close()
 	}
-	if err := s.app.Listener(ln); err != nil {
+	if err := s.app.Listener(limitListener{ln, s}); err != nil {
 		return fmt.Errorf("apps listener %s: %w", ln.Addr(), err)
 	}
 	return nil
@@ -127,6 +133,9 @@ func (s *Server) handle(rc *fasthttp.RequestCtx) {
 	}
 	if r != nil {
 		s.refuse(rc, q, r)
+		// What is left of a body is read and dropped after the answer, or the
+		// app would see a reset instead of it. Not for long.
+		_ = rc.SetReadDeadline(time.Now().Add(lingerTime)) // fails only on a closed connection
 	}
 }
 
