@@ -16,6 +16,8 @@ var ErrTooLarge = errors.New("body too large")
 const (
 	smallest = 2 << 10
 	classes  = 14
+
+	answerStep = 64 << 10
 )
 
 // storage keeps its slice behind a pointer so that a sync.Pool takes it
@@ -65,6 +67,9 @@ func (b *Buffer) Room(ctx context.Context, more int64) ([]byte, error) {
 	}
 	if b.store == nil || b.length == len(b.store.bytes) {
 		want := max(2*b.length, smallest)
+		if b.answer && more > 0 {
+			want = max(want, answerStep) // answers come in large reads from apps that we chose
+		}
 		if more >= 0 && more < int64(want-b.length) {
 			want = b.length + int(more)
 		}

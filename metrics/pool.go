@@ -2,15 +2,16 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Pool counts what package pool does.
+// Pool counts what package pool does. The endpoint is the configured one, also
+// where its name has several addresses.
 type Pool struct {
-	Calls       *prometheus.CounterVec   // {app,endpoint,outcome}; outcome: ok, or an upstream error's kind
+	Calls       *prometheus.CounterVec   // {app,endpoint,outcome}; outcome: ok, or the inngest.Code of what went wrong; endpoint is empty where none was tried
 	Duration    *prometheus.HistogramVec // {app}; from the first byte sent to the head of the answer
 	InFlight    *prometheus.GaugeVec     // {app,endpoint}
 	Connections *prometheus.GaugeVec     // {app,endpoint,state}; state: active, idle
 	Dials       *prometheus.CounterVec   // {app,endpoint,outcome}; outcome: ok, refused, timeout
 	Discarded   *prometheus.CounterVec   // {app,endpoint,reason}; connections not used again: idle, lifetime, closed_by_app, unasked_bytes, framing, broken
-	Resends     *prometheus.CounterVec   // {app}; calls sent again because nothing had reached the app
+	Resends     *prometheus.CounterVec   // {app,reason}; calls sent again; reason: unsent (nothing had reached the app), reset
 	Probes      *prometheus.CounterVec   // {app,endpoint,outcome}; outcome: good, bad
 }
 
@@ -23,7 +24,7 @@ func newPool(reg prometheus.Registerer) *Pool {
 		Connections: f.gauge("connections", "Connections to an endpoint by state.", "app", "endpoint", "state"),
 		Dials:       f.counter("dials_total", "Connections opened to an endpoint by outcome.", "app", "endpoint", "outcome"),
 		Discarded:   f.counter("discarded_connections_total", "Connections that are not used again, by reason.", "app", "endpoint", "reason"),
-		Resends:     f.counter("resends_total", "Calls sent again because nothing of them had reached the app.", "app"),
+		Resends:     f.counter("resends_total", "Calls sent again, by reason.", "app", "reason"),
 		Probes:      f.counter("probes_total", "The gateway's own probes of an endpoint by outcome.", "app", "endpoint", "outcome"),
 	}
 }

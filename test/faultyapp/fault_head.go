@@ -130,7 +130,7 @@ func paces() []Fault {
 			return true
 		}},
 		{Name: "answers before it has read the body", Want: Either, BeforeBody: true, Serve: func(x *Exchange) bool {
-			x.Send("HTTP/1.1 413 Content Too Large\r\nX-Inngest-Sdk: faulty:v1.0.0\r\nContent-Length: 0\r\n\r\n")
+			x.Send("HTTP/1.1 413 Content Too Large\r\nX-Inngest-Sdk: faulty:v1.0.0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 			x.Hang()
 			return false
 		}},

@@ -1,0 +1,37 @@
+package pool
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
+)
+
+// An Error says why a call has no answer.
+type Error struct {
+	Code     inngest.Code
+	Endpoint string    // as configured; empty where no endpoint was tried
+	Since    time.Time // CodeUpstreamOpen: when the last endpoint was taken out
+	Sent     bool      // a byte of the call may have reached the app
+	Err      error
+
+	answered bool // a byte of an answer came
+}
+
+// Error returns the code and the cause.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(string(e.Code))
+	if e.Endpoint != "" {
+		b.WriteString(": ")
+		b.WriteString(e.Endpoint)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,184 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/call"
+	"github.com/inngest-gateway/inngest-gateway/inngest"
+	"github.com/inngest-gateway/inngest-gateway/test/faultyapp"
+)
+
+// outcomeOf makes a call and says what came of it. What is neither the call's
+// own answer nor an error is a failure of the test.
+func outcomeOf(t testing.TB, u *Upstream, cl *call.Call) faultyapp.Outcome {
+	t.Helper()
+	a, err := u.Do(t.Context(), cl)
+	if err != nil {
+		var e *Error
+		if !errors.As(err, &e) || e.Endpoint == "" {
+			t.Errorf("error %v is no *Error with an endpoint", err)
+		}
+		return faultyapp.NoAnswer
+	}
+	defer a.Release()
+	body, streamErr := drain(a)
+	switch {
+	case streamErr != nil:
+		return faultyapp.NoAnswer
+	case body == faultyapp.Own(string(cl.Body)):
+		return faultyapp.OwnAnswer
+	case a.Status >= 400 || a.Status == 204 && body == "":
+		return faultyapp.NoAnswer // as good as an error
+	}
+	t.Errorf("call %.30q got %d %.60q, which is not its answer", cl.Body, a.Status, body)
+	return ""
+}
+
+func drain(a *call.Answer) (string, error) {
+	if a.Stream == nil {
+		return string(a.Body), nil
+	}
+	var b strings.Builder
+	buf := make([]byte, 1000)
+	for {
+		n, err := a.Stream.Read(buf)
+		b.Write(buf[:n])
+		if err != nil {
+			if err.Error() == "EOF" {
+				err = nil
+			}
+			return b.String(), err
+		}
+	}
+}
+
+func TestDo_makesOfEachFaultWhatItIs(t *testing.T) {
+	for _, fault := range faultyapp.Repertoire() {
+		t.Run(fault.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var network faultyapp.Network
+				app := faultyapp.Start(t, faultyapp.Options{Listener: network.Listen("app:80")})
+				u := run(t, options(t, "http://app:80").inMemory(&network))
+				for i := range 3 {
+					cl := faulty(fmt.Sprint("call ", i), fault)
+					got := outcomeOf(t, u, cl)
+					if fault.Want != faultyapp.Either && got != fault.Want {
+						t.Errorf("call %d: %s, want %s", i, got, fault.Want)
+					}
+					honest := post(fmt.Sprint("honest ", i))
+					if got := outcomeOf(t, u, honest); got != faultyapp.OwnAnswer && i == 0 {
+						t.Errorf("an honest call behind it: %s", got)
+					}
+					time.Sleep(time.Second)
+				}
+				app.Stop()
+			})
+		})
+	}
+}
+
+// Over sockets the bytes of an answer come as they come.
+func TestDo_givesNoCallTheAnswerOfAnother(t *testing.T) {
+	const callers, calls = 12, 20
+	for _, fault := range faultyapp.Repertoire() {
+		t.Run(fault.Name, func(t *testing.T) {
+			t.Parallel()
+			app := faultyapp.Start(t, faultyapp.Options{})
+			o := options(t, app.URL())
+			o.AnswerTimeout = time.Second
+			u := run(t, o)
+			rounds := calls
+			if strings.Contains(fault.Name, "never") || strings.Contains(fault.Name, "hang-up") {
+				rounds = 2 // they take as long as the timeout
+			}
+			var own, none sync.Map
+			var all sync.WaitGroup
+			for caller := range callers {
+				all.Go(func() {
+					for i := range rounds {
+						body := fmt.Sprintf("call %d of caller %d %s", i, caller, strings.Repeat("x", caller*20))
+						cl := faulty(body, fault)
+						if i%3 == 2 {
+							cl = post(body)
+						}
+						if outcomeOf(t, u, cl) == faultyapp.OwnAnswer {
+							own.Store(body, true)
+						} else {
+							none.Store(body, true)
+						}
+					}
+				})
+			}
+			all.Wait()
+			if got := count(&own); fault.Want == faultyapp.OwnAnswer && got != callers*rounds {
+				t.Errorf("%d of %d calls were answered", got, callers*rounds)
+			}
+		})
+	}
+}
+
+func count(m *sync.Map) (n int) {
+	m.Range(func(_, _ any) bool { n++; return true })
+	return n
+}
+
+func TestDo_namesWhatWentWrong(t *testing.T) {
+	for name, want := range map[string]inngest.Code{
+		"resets without a word":          inngest.CodeUpstreamReset,
+		"closes without a word":          inngest.CodeUpstreamReset,
+		"half an answer":                 inngest.CodeUpstreamReset,
+		"chunks that stop":               inngest.CodeUpstreamReset,
+		"reset instead of the end":       inngest.CodeUpstreamReset,
+		"an unasked 101":                 inngest.CodeUpstreamBadAnswer,
+		"both lengths":                   inngest.CodeUpstreamBadAnswer,
+		"two lengths":                    inngest.CodeUpstreamBadAnswer,
+		"lines that end with LF":         inngest.CodeUpstreamBadAnswer,
+		"a folded line":                  inngest.CodeUpstreamBadAnswer,
+		"no head at all":                 inngest.CodeUpstreamBadAnswer,
+		"endless interim answers":        inngest.CodeUpstreamBadAnswer,
+		"a length that overflows":        inngest.CodeUpstreamBadAnswer,
+		"gzip, chunked":                  inngest.CodeUpstreamBadAnswer,
+		"a chunk size that overflows":    inngest.CodeUpstreamBadAnswer,
+		"a chunk extension without end":  inngest.CodeUpstreamBadAnswer,
+		"a flood of header lines":        inngest.CodeUpstreamTooLarge,
+		"one endless header line":        inngest.CodeUpstreamTooLarge,
+		"never answers":                  inngest.CodeUpstreamTimeout,
+		"answers after the hang-up":      inngest.CodeUpstreamTimeout,
+		"trailers without end":           inngest.CodeUpstreamBadAnswer,
+		"declares too much and closes":   inngest.CodeUpstreamReset,
+		"chunks in HTTP/1.0":             inngest.CodeUpstreamBadAnswer,
+		"two spaces before the status":   inngest.CodeUpstreamBadAnswer,
+		"a body before the head":         inngest.CodeUpstreamBadAnswer,
+		"a trailer without colon":        inngest.CodeUpstreamBadAnswer,
+		"a space before the colon":       inngest.CodeUpstreamBadAnswer,
+		"a chunk size that ends with LF": inngest.CodeUpstreamBadAnswer,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var network faultyapp.Network
+				app := faultyapp.Start(t, faultyapp.Options{Listener: network.Listen("app:80")})
+				u := run(t, options(t, "http://app:80").inMemory(&network))
+				cl := faulty("call", faultyapp.Named(name))
+				cl.WholeAnswer = true
+				began := time.Now()
+				_, err := u.Do(t.Context(), cl)
+				if e := wantError(t, err, want); !e.Sent {
+					t.Errorf("error %v does not say that the call was sent", e)
+				}
+				if took := time.Since(began); want == inngest.CodeUpstreamTimeout && (took < 30*time.Second || took > 32*time.Second) {
+					t.Errorf("it took %v, want the limit of 30s", took)
+				}
+				if app.Requests() != 1 {
+					t.Errorf("the app saw the call %d times", app.Requests())
+				}
+				app.Stop()
+			})
+		})
+	}
+}
