@@ -151,10 +151,10 @@ func (s *Server) handleSignal(w http.ResponseWriter, r *http.Request) {
 func (s *Server) writeData(w http.ResponseWriter, status int, data any) {
 	jsonType(w)
 	w.WriteHeader(status)
-	w.Write(marshal(struct {
+	json.NewEncoder(w).Encode(struct {
 		Data     any `json:"data"`
 		Metadata any `json:"metadata"`
-	}{data, map[string]any{"fetched_at": s.opts.Clock.Now().UTC()}}))
+	}{data, map[string]any{"fetched_at": s.opts.Clock.Now().UTC()}})
 }
 
 // handleBatch is GET /v0/runs/{id}/batch: the run's events (recording 106).

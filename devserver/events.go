@@ -21,13 +21,11 @@ func (s *Server) handleEvents(w http.ResponseWriter, r *http.Request) {
 	if len(s.keys) > 0 && !s.keys[r.PathValue("key")] {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
-		// Recording 121: this answer alone is JSON, without a newline, and
-		// has a message.
-		w.Write(marshal(struct {
+		json.NewEncoder(w).Encode(struct { // recording 121: JSON, and with a message
 			Status  int    `json:"status"`
 			Message string `json:"message"`
 			Error   string `json:"error"`
-		}{http.StatusUnauthorized, "", "Event key not found"}))
+		}{http.StatusUnauthorized, "", "Event key not found"})
 		return
 	}
 	ids, err := s.takeEvents(r.Body, r.Header)

@@ -44,7 +44,7 @@ func (s *Server) callRequest(j *job) (*http.Request, error) {
 	h.Set(inngest.HeaderAccountID, accountID)
 	h.Set(inngest.HeaderTraceparent, "00-"+r.trace+"-"+spanID()+"-01")
 	h.Set(inngest.HeaderTracestate, fmt.Sprintf("inngest@traceref=%s,inngest@fn=%s,inngest@app=%s",
-		url.QueryEscape(`{"tp":"00-`+r.trace+`-`+spanID()+`-01","ts":""}`), r.fn.id, r.fn.app.id))
+		url.QueryEscape(`{"tp":"00-`+r.spans+`-`+spanID()+`-01","ts":""}`), r.fn.id, r.fn.app.id))
 	h.Set(inngest.HeaderStepID, j.target())
 	s.setCallHeaders(h, j, requestID, body)
 	return req, nil

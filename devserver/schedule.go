@@ -99,7 +99,7 @@ func (s *Server) newRun(f *function, events []*event, id string) *run {
 		id: id, fn: f, events: events, status: Scheduled, steps: map[string]json.RawMessage{},
 		inputs: map[string]json.RawMessage{}, pending: map[string]bool{}, racing: map[string]bool{}, defers: map[string]*deferred{},
 		seen: map[string]bool{}, jobs: map[*job]bool{}, version: -1, created: s.opts.Clock.Now(),
-		trace: randomHex(16), done: make(chan struct{}),
+		trace: randomHex(16), spans: randomHex(16), done: make(chan struct{}),
 	}
 	for _, e := range events {
 		r.stateBytes += len(marshal(e.stored()))

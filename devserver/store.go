@@ -127,6 +127,7 @@ type run struct {
 	failure               json.RawMessage
 	calls                 []Call
 	timers                []*timer // timeouts of the run
+	spans                 string   // id of the trace that tracestate refers to
 	trace                 string
 	durable               *durable
 	done                  chan struct{} // closed at the end
