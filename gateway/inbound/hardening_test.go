@@ -3,7 +3,6 @@ package inbound
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -135,7 +134,7 @@ func TestHardening_unasked101IsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGateway(t, nil)
-			g.app.answer = func(context.Context, *call.Call) (*call.Answer, error) { return a, nil }
+			g.app.answers(a)
 			r := g.ask(t, signedCall(t, callBody("run1")))
 			if r.StatusCode != 502 || r.Header.Get("X-Gateway-Error") != "upstream_bad_answer" || r.Header.Get("Retry-After") == "" {
 				t.Errorf("answer = %d %v %q", r.StatusCode, r.Header, r.text)

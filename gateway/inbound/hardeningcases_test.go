@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func rawCases(t *testing.T, body, sig string) map[string]map[string]rawCase {
+func rawCases(_ testing.TB, body, sig string) map[string]map[string]rawCase {
 	post := func(headers ...string) string {
 		return message("POST /api/inngest?fnId=f&stepId=step HTTP/1.1", body, append(headers, sig)...)
 	}

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +21,7 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 	"github.com/inngest-gateway/inngest-gateway/metrics"
 	"github.com/inngest-gateway/inngest-gateway/signature"
 	"github.com/inngest-gateway/inngest-gateway/test/recorded"
@@ -76,7 +77,7 @@ func newGateway(tb testing.TB, change func(*setup)) *gateway {
 		memory: 256 << 20, memoryWait: 30 * time.Second, now: time.Now, tick: sweepTick, bodyWindow: bodyWindow,
 	}
 	g.app.tb = tb
-	s.Pair = newPair(tb, &s)
+	s.Pair = &pairDouble{}
 	if change != nil {
 		change(&s)
 	}
@@ -138,8 +139,6 @@ func newVerifier(tb testing.TB, now func() time.Time) *signature.Verifier {
 	return v
 }
 
-func newPair(testing.TB, *setup) *pairDouble { return &pairDouble{} }
-
 func (p *pairDouble) Verifies() bool { return !p.off }
 func (p *pairDouble) NeedsWhole() bool {
 	return p.whole
@@ -194,6 +193,22 @@ type seen struct {
 	identity string // run
 }
 
+// answers makes the app give this answer.
+func (d *appDouble) answers(a *call.Answer) {
+	d.does(func(context.Context, *call.Call) (*call.Answer, error) { return a, nil })
+}
+
+// fails makes the app give none.
+func (d *appDouble) fails(err error) {
+	d.does(func(context.Context, *call.Call) (*call.Answer, error) { return nil, err })
+}
+
+func (d *appDouble) does(f func(context.Context, *call.Call) (*call.Answer, error)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = f
+}
+
 func (d *appDouble) Do(ctx context.Context, c *call.Call) (*call.Answer, error) {
 	s, err := readBack(c)
 	if err != nil {
@@ -201,9 +216,10 @@ func (d *appDouble) Do(ctx context.Context, c *call.Call) (*call.Answer, error) 
 	}
 	d.mu.Lock()
 	d.seen = append(d.seen, s)
+	does := d.answer
 	d.mu.Unlock()
-	if d.answer != nil {
-		return d.answer(ctx, c)
+	if does != nil {
+		return does(ctx, c)
 	}
 	return ok(`{"ok":true}`), nil
 }
@@ -257,13 +273,20 @@ type syncDouble struct {
 	seen []apps.Put
 }
 
+func (d *syncDouble) does(f func(apps.Put) (*call.Answer, error)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = f
+}
+
 func (d *syncDouble) Put(_ context.Context, p apps.Put) (*call.Answer, error) {
 	p.Body = bytes.Clone(p.Body)
 	d.mu.Lock()
 	d.seen = append(d.seen, p)
+	does := d.answer
 	d.mu.Unlock()
-	if d.answer != nil {
-		return d.answer(p)
+	if does != nil {
+		return does(p)
 	}
 	return ok(`{"message":"synced"}`), nil
 }
@@ -278,7 +301,6 @@ func (d *syncDouble) puts() []apps.Put {
 type logDouble struct {
 	mu    sync.Mutex
 	lines []string
-	wrote chan struct{}
 }
 
 func (l *logDouble) Write(p []byte) (int, error) {
@@ -332,6 +354,10 @@ func dial(tb testing.TB, addr string) *client {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { c.Close() })
+	return newClient(tb, c)
+}
+
+func newClient(tb testing.TB, c net.Conn) *client {
 	c.SetDeadline(time.Now().Add(20 * time.Second))
 	return &client{c, tb, bufio.NewReader(c)}
 }
@@ -402,4 +428,15 @@ func eventually(tb testing.TB, what string, is func() bool) {
 	}
 }
 
-var errBoom = errors.New("boom")
+// problemOf reads the body of a refusal.
+func problemOf(tb testing.TB, r reply) inngest.Problem {
+	tb.Helper()
+	var p inngest.Problem
+	if err := json.Unmarshal([]byte(r.text), &p); err != nil {
+		tb.Fatalf("answer %d %q is no problem: %v", r.StatusCode, r.text, err)
+	}
+	if got := r.Header.Get("X-Gateway-Error"); string(p.Code) != got || p.Status != r.StatusCode {
+		tb.Errorf("problem %+v, status %d, X-Gateway-Error %q", p, r.StatusCode, got)
+	}
+	return p
+}
