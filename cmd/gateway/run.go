@@ -1,0 +1,37 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/inngest-gateway/inngest-gateway/config"
+	"github.com/inngest-gateway/inngest-gateway/gateway"
+)
+
+func newRunCommand(e env) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the gateway",
+		Long: `Runs the gateway until SIGTERM or SIGINT, then drains: running calls finish,
+nobody new comes in. A second signal ends it at once.
+
+Settings come from, each before the next: defaults, the file (--config, else
+GATEWAY_CONFIG, else ` + config.DefaultFile + ` if it is there), the environment
+(GATEWAY_… and INNGEST_…), flags. A sidecar of one app needs no file:
+GATEWAY_APP_URL and INNGEST_SIGNING_KEY are enough.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(config.Sources{File: file, Env: e.environ, Flags: cmd.Flags()})
+			if err != nil {
+				return err
+			}
+			g, err := gateway.New(gateway.Options{Config: cfg, Version: version, LogTo: e.stderr})
+			if err != nil {
+				return err
+			}
+			return g.Run(cmd.Context())
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")
+	config.AddFlags(cmd.Flags())
+	return cmd
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/inngest-gateway/inngest-gateway/signature"
+)
+
+func newSignCommand(e env) *cobra.Command {
+	var key string
+	var at int64
+	var canonical bool
+	cmd := &cobra.Command{
+		Use:   "sign",
+		Short: "Sign the body on standard input, as Inngest signs call requests",
+		Long: `Signs the body on standard input and prints the value of X-Inngest-Signature.
+
+The bytes are signed as they are. A body that you made yourself should be in
+canonical form (RFC 8785), since some SDKs put it into that form before they
+verify: --canonical refuses one that is not.`,
+		Example: `  printf '{}' | gateway sign`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			k, err := e.signingKey(key)
+			if err != nil {
+				return err
+			}
+			body, err := readBody(e.stdin)
+			if err != nil {
+				return err
+			}
+			if canonical {
+				form, err := signature.Canonical(body)
+				if err != nil {
+					return fmt.Errorf("body: %w", err)
+				}
+				if string(form) != string(body) {
+					return fmt.Errorf("body: not in canonical form (RFC 8785); that would be %d bytes, this is %d", len(form), len(body))
+				}
+			}
+			when := time.Now()
+			if at != 0 {
+				when = time.Unix(at, 0)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), signature.Sign(k, body, when))
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&key, "key", "", "where the signing key is: env:NAME or file:PATH (default env:"+signingKeyVariable+")")
+	cmd.Flags().Int64Var(&at, "at", 0, "time to sign for, Unix seconds (default now)")
+	cmd.Flags().BoolVar(&canonical, "canonical", false, "refuse a body that is not canonical JSON")
+	return cmd
+}

@@ -1,0 +1,143 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/inngest-gateway/inngest-gateway/gateway/admin"
+	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
+	"github.com/inngest-gateway/inngest-gateway/gateway/outbound"
+	"github.com/inngest-gateway/inngest-gateway/logs"
+)
+
+// newRegistry returns a registry of this gateway alone, with what Go and the
+// operating system tell of the process.
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+func (g *Gateway) newLogs(to io.Writer) (*logs.Handler, error) {
+	c := g.cfg.Log
+	return logs.New(logs.Options{
+		Writer:  to,
+		Format:  logs.Format(c.Format),
+		Level:   c.Level,
+		Buffer:  c.Buffer,
+		Dropped: g.metrics.Lifecycle.LogDropped.WithLabelValues(),
+	})
+}
+
+// newTransport makes the connections to Inngest, through the proxy that the
+// usual variables name.
+func (g *Gateway) newTransport() (*http.Transport, error) {
+	c := g.cfg.Outbound
+	return outbound.NewTransport(outbound.TransportOptions{
+		DialTimeout:     c.DialTimeout,
+		IdleConnections: c.IdleConnections,
+		IdleTimeout:     c.IdleTimeout,
+		MaxHead:         int64(g.cfg.Limits.Head),
+		Proxy:           http.ProxyFromEnvironment,
+	})
+}
+
+func (g *Gateway) newAdmin(registry prometheus.Gatherer) (*admin.Server, error) {
+	return admin.New(admin.Options{
+		Ready:    g.checks,
+		Status:   func() any { return g.status() },
+		Gatherer: registry,
+		Pprof:    g.cfg.Admin.Pprof,
+		Token:    g.cfg.Admin.Token.Reveal(),
+		Log:      g.log,
+	})
+}
+
+// checks are what readiness looks at. An app or a server that is away is told
+// and no more: balancers that took the gateway out for it would make things
+// worse.
+func (g *Gateway) checks() []admin.Check {
+	list := []admin.Check{{Name: "drain", OK: !g.draining.Load(), Required: true}}
+	if g.draining.Load() {
+		list[0].Reason = "the gateway is going away"
+	}
+	for i, u := range g.upstreams {
+		check := admin.Check{Name: "app " + appID(g.cfg.Apps[i]), OK: u.Usable()}
+		if !check.OK {
+			check.Reason = "no endpoint is usable; see /status"
+		}
+		list = append(list, check)
+	}
+	for name, e := range g.environments {
+		reach := e.client.Reach()
+		check := admin.Check{Name: "inngest", OK: reach.Reachable()}
+		if name != "" {
+			check.Name += " " + name
+		}
+		if !check.OK {
+			check.Reason = "no answer since " + reach.Failed.UTC().Format(time.RFC3339)
+		}
+		list = append(list, check)
+	}
+	return list
+}
+
+// status is the state of everything, for people and pages.
+type status struct {
+	Version   string        `json:"version"`
+	Go        string        `json:"go"`
+	Draining  bool          `json:"draining"`
+	InFlight  int           `json:"in_flight_calls"`
+	Apps      []apps.Status `json:"apps"`
+	Endpoints []endpoint    `json:"endpoints"`
+	Memory    memory        `json:"memory"`
+}
+
+type endpoint struct {
+	App         string    `json:"app"`
+	Endpoint    string    `json:"endpoint"`
+	Address     string    `json:"address"`
+	Breaker     string    `json:"breaker"`
+	DownSince   time.Time `json:"down_since,omitzero"`
+	Calls       int       `json:"calls"`
+	Connections int       `json:"connections"`
+	Idle        int       `json:"idle"`
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+}
+
+type memory struct {
+	BodyBytes int64  `json:"body_bytes"` // held by bodies now
+	HeapBytes uint64 `json:"heap_bytes"`
+}
+
+func (g *Gateway) status() status {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	s := status{
+		Version:  g.version,
+		Go:       runtime.Version(),
+		Draining: g.draining.Load(),
+		InFlight: g.inbound.InFlight(),
+		Apps:     g.apps.Status(),
+		Memory:   memory{g.budget.Used(), m.HeapAlloc},
+	}
+	for i, u := range g.upstreams {
+		for _, e := range u.Status() {
+			one := endpoint{
+				App: appID(g.cfg.Apps[i]), Endpoint: e.Endpoint, Address: e.Address, Breaker: e.State.String(),
+				DownSince: e.DownSince, Calls: e.Calls, Connections: e.Connections, Idle: e.Idle, LastErrorAt: e.LastErrorAt,
+			}
+			if e.LastError != nil {
+				one.LastError = e.LastError.Error()
+			}
+			s.Endpoints = append(s.Endpoints, one)
+		}
+	}
+	return s
+}
