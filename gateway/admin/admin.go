@@ -153,25 +153,36 @@ func (s *Server) trusted(c *fiber.Ctx) error {
 
 // mayControl tells whether a request has the token or, where none is set,
 // comes from this host. The address is that of the socket: nobody can write it
-// into a header. A page that a browser on this host shows cannot send it
-// either: it would bring an Origin.
+// into a header. But a browser or a proxy on this host may speak for somebody
+// else: what it adds to a request gives it away.
 func (s *Server) mayControl(c *fiber.Ctx) bool {
 	if s.opts.Token != "" {
 		token, ok := strings.CutPrefix(c.Get(fiber.HeaderAuthorization), "Bearer ")
 		given, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.opts.Token))
 		return ok && subtle.ConstantTimeCompare(given[:], want[:]) == 1
 	}
-	if c.Get(fiber.HeaderOrigin) != "" {
-		return false
+	for _, name := range []string{fiber.HeaderOrigin, fiber.HeaderForwarded, fiber.HeaderXForwardedFor, "X-Real-IP"} {
+		if c.Get(name) != "" {
+			return false
+		}
 	}
 	switch peer := c.Context().RemoteAddr().(type) {
 	case *net.TCPAddr:
-		return peer.IP.IsLoopback()
+		return peer.IP.IsLoopback() && named(string(c.Context().Host()))
 	case *net.UnixAddr:
 		return true
 	default:
 		return false
 	}
+}
+
+// named tells whether a Host field names this host by address or as localhost.
+// A page whose own name was made to lead here keeps that name in it.
+func named(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.EqualFold(host, "localhost") || net.ParseIP(strings.Trim(host, "[]")) != nil
 }
 
 func (s *Server) forbid(c *fiber.Ctx) error {

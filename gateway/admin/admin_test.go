@@ -13,9 +13,18 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
+
+func TestMain(m *testing.M) {
+	// fasthttp keeps one clock for the process, and the cleaner of a stopped
+	// server's workers notices that within ten seconds.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
 
 // newServer serves on a loopback address and returns its base URL.
 func newServer(t *testing.T, change func(*Options)) string {
@@ -63,7 +72,8 @@ func do(t *testing.T, method, url, body string, header http.Header) (*http.Respo
 		t.Fatal(err)
 	}
 	if header != nil {
-		req.Header = header
+		req.Header = header.Clone()
+		req.Host = header.Get("Host")
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
@@ -164,13 +174,18 @@ func TestControl_needsTheTokenOrLoopback(t *testing.T) {
 		header http.Header
 		want   int
 	}{
-		"loopback without a token set":      {"", nil, 200},
-		"a page in a browser on this host":  {"", http.Header{"Origin": {"http://evil.example"}}, 401},
-		"the right token":                   {"s3cret", bearer("s3cret"), 200},
-		"loopback does not replace a token": {"s3cret", nil, 401},
-		"a wrong token":                     {"s3cret", bearer("s3cre"), 401},
-		"another scheme":                    {"s3cret", http.Header{"Authorization": {"Basic s3cret"}}, 401},
-		"an address in a header":            {"s3cret", http.Header{"X-Forwarded-For": {"127.0.0.1"}}, 401},
+		"loopback without a token set":         {"", nil, 200},
+		"a page in a browser on this host":     {"", http.Header{"Origin": {"http://evil.example"}}, 401},
+		"a page whose name leads to this host": {"", http.Header{"Host": {"evil.example:8482"}}, 401},
+		"this host by name":                    {"", http.Header{"Host": {"localhost:8482"}}, 200},
+		"this host by its IPv6 address":        {"", http.Header{"Host": {"[::1]:8482"}}, 200},
+		"a proxy on this host":                 {"", http.Header{"X-Forwarded-For": {"10.1.2.3"}}, 401},
+		"another proxy on this host":           {"", http.Header{"Forwarded": {"for=10.1.2.3"}}, 401},
+		"the right token":                      {"s3cret", bearer("s3cret"), 200},
+		"loopback does not replace a token":    {"s3cret", nil, 401},
+		"a wrong token":                        {"s3cret", bearer("s3cre"), 401},
+		"another scheme":                       {"s3cret", http.Header{"Authorization": {"Basic s3cret"}}, 401},
+		"an address in a header":               {"s3cret", http.Header{"X-Forwarded-For": {"127.0.0.1"}}, 401},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := newServer(t, func(o *Options) {
