@@ -97,32 +97,44 @@ func (m *matcher) eval(expr string, ev, async *event) (ref.Val, error) {
 	if err != nil {
 		return nil, err
 	}
-	vars := map[string]any{"event": types.NullValue, "async": types.NullValue}
-	if ev != nil {
-		vars["event"] = celValue(ev.inCall())
+	// What is not there reads as null, as on the server, but has() must still
+	// see that it is not there: so only if the expression fails otherwise.
+	v, _, err := p.Eval(vars(ev, async, false))
+	if err != nil {
+		v, _, err = p.Eval(vars(ev, async, true))
 	}
-	if async != nil {
-		vars["async"] = celValue(async.inCall())
-	}
-	v, _, err := p.Eval(vars)
 	return v, err
 }
 
+func vars(ev, async *event, lenient bool) map[string]any {
+	out := map[string]any{"event": types.NullValue, "async": types.NullValue}
+	if ev != nil {
+		out["event"] = celValue(ev.inCall(), lenient)
+	}
+	if async != nil {
+		out["async"] = celValue(async.inCall(), lenient)
+	}
+	return out
+}
+
 // celValue turns decoded JSON into CEL values. Whole numbers are ints, so that
-// event.data.n + 1 works, and what is not there reads as null instead of
-// failing, as on the server.
-func celValue(v any) ref.Val {
+// event.data.n + 1 works.
+func celValue(v any, lenient bool) ref.Val {
 	switch v := v.(type) {
 	case map[string]any:
-		entries := make(map[string]ref.Val, len(v))
+		entries := make(map[string]any, len(v))
 		for k, e := range v {
-			entries[k] = celValue(e)
+			entries[k] = celValue(e, lenient)
 		}
-		return lenientMap{types.NewStringInterfaceMap(types.DefaultTypeAdapter, asAny(entries))}
+		m := types.NewStringInterfaceMap(types.DefaultTypeAdapter, entries)
+		if lenient {
+			return lenientMap{m}
+		}
+		return m
 	case []any:
 		list := make([]ref.Val, len(v))
 		for i, e := range v {
-			list[i] = celValue(e)
+			list[i] = celValue(e, lenient)
 		}
 		return types.NewRefValList(types.DefaultTypeAdapter, list)
 	case float64:
@@ -137,17 +149,9 @@ func celValue(v any) ref.Val {
 		for k, e := range v {
 			m[k] = e
 		}
-		return celValue(m)
+		return celValue(m, lenient)
 	}
 	return types.DefaultTypeAdapter.NativeToValue(v)
-}
-
-func asAny(m map[string]ref.Val) map[string]any {
-	out := make(map[string]any, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
 }
 
 // lenientMap is a map in which every key is there, with null if nothing else.
