@@ -30,6 +30,7 @@ type app struct {
 
 	mu       sync.Mutex
 	learnt   *url.URL  // nil: not yet
+	asking   int       // in-band PUTs of the server that the app is being asked for
 	numbered uint64    // of the last question or registration
 	told     uint64    // number of what last and pending hold
 	last     *manifest // the last that the server took
@@ -97,6 +98,27 @@ func (a *app) number() uint64 {
 	defer a.mu.Unlock()
 	a.numbered++
 	return a.numbered
+}
+
+// askInBand notes that the app is being asked for the answer to an in-band PUT
+// of the server, until done is called.
+func (a *app) askInBand() (done func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asking++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.asking--
+	}
+}
+
+// askedInBand tells whether what the app registers now is the answer to an
+// in-band PUT: the server hears it there and may have no /fn/register.
+func (a *app) askedInBand() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.asking > 0
 }
 
 // superseded tells whether something newer was told.

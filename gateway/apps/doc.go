@@ -23,7 +23,7 @@
 //	PUT, wants a register  in band       ask, post /fn/register, answer as an SDK would
 //	PUT, wants a register  out of band   ask; the app posts, the gateway sends it on
 //	PUT in_band            in band       ask, answer with the gateway's URLs
-//	PUT in_band            out of band   ask; the app posts, its registration is the answer
+//	PUT in_band            out of band   ask; the app posts, its registration is the answer, not posted
 //	PUT without signature  either        a hint: the gateway asks for itself, see below
 //
 // To ask is a PUT that both kinds of SDK understand: signed, x-inngest-sync-kind

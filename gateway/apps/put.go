@@ -56,11 +56,14 @@ func (r *Registry) putSigned(ctx context.Context, a *app, p *Put) (*call.Answer,
 	}
 	query, _ := url.ParseQuery(p.Query) // what cannot be read is not passed on
 	deployID := query.Get("deployId")
+	inBand := p.SyncKind == inngest.SyncInBand || a.server.dialect == DialectInBand
+	if inBand {
+		defer a.askInBand()()
+	}
 	s, err := r.ask(ctx, a, question{believed, deployID, p.ServerKind})
 	if err != nil {
 		return nil, wayInBand, err
 	}
-	inBand := p.SyncKind == inngest.SyncInBand || a.server.dialect == DialectInBand
 	switch {
 	case s.manifest == nil && inBand && s.ok():
 		answer, err := r.putKept(ctx, a, s, p)

@@ -68,6 +68,7 @@ func (r *Registry) registerAs(ctx context.Context, a *app, m *manifest, reg Regi
 	return r.tell(ctx, a, telling{
 		manifest: m, number: a.number(), query: reg.Query,
 		serverKind: reg.Header.Get(inngest.HeaderExpectedServerKind), header: protocolFields(reg.Header),
+		answered: a.askedInBand(),
 	})
 }
 

@@ -147,11 +147,14 @@ func TestPut_answersAServerThatKnowsInBandOnly(t *testing.T) {
 		for _, mode := range modes() {
 			t.Run(name+" "+string(mode), func(t *testing.T) {
 				w := newWorld(t, sdk, func(_ *Options, a *App) { a.Mode = mode })
-				w.server.status = 404 // it has no /fn/register
+				w.server.status = 400 // its /fn/register takes nothing, or is not there
 				p := signedPut()
 				p.SyncKind = inngest.SyncInBand
 				a := w.put(t, p)
 				wantInBand(t, a)
+				if n := len(w.server.got()); n != 0 {
+					t.Errorf("%d registrations with a server that gets its answer", n)
+				}
 				if s := w.Status()[0]; s.Functions == 0 || s.Synced.IsZero() || s.Failure != "" {
 					t.Errorf("status %+v", s)
 				}
