@@ -112,7 +112,7 @@ func (s *Server) fetch(r *run, op *inngest.GeneratorOp, make func(context.Contex
 			s.discover(r, op.ID+"-failure", op.ID)
 		default:
 			s.saveStep(r, op.ID, marshal(map[string]any{"data": output}))
-			s.discover(r, op.ID, op.ID)
+			s.discover(r, op.ID+"-fetched", op.ID)
 		}
 		s.notify()
 	})
