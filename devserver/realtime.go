@@ -85,6 +85,7 @@ func (rt *realtime) routes(mux *http.ServeMux) {
 func topicKey(channel, name string) string { return channel + "\x00" + name }
 
 func (rt *realtime) subscribe(sub *subscriber, topics []topic) {
+	defer rt.changed()
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	rt.all[sub] = true
@@ -98,6 +99,7 @@ func (rt *realtime) subscribe(sub *subscriber, topics []topic) {
 }
 
 func (rt *realtime) unsubscribe(sub *subscriber, topics []topic) {
+	defer rt.changed()
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	for _, t := range topics {
@@ -115,12 +117,21 @@ func (rt *realtime) remove(key string, sub *subscriber) {
 // drop ends a subscription.
 func (rt *realtime) drop(sub *subscriber) {
 	sub.leave()
+	defer rt.changed()
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	delete(rt.all, sub)
 	for key := range rt.subs {
 		rt.remove(key, sub)
 	}
+}
+
+// changed wakes those who wait for the server to change. It is called without
+// rt.mu: who waits may take that while holding the server's lock.
+func (rt *realtime) changed() {
+	rt.server.mu.Lock()
+	defer rt.server.mu.Unlock()
+	rt.server.notify()
 }
 
 // hangUp ends every subscription.

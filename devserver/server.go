@@ -160,6 +160,7 @@ func (s *Server) alarm(d time.Duration, late chan struct{}) (stop func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.after(d, func() { close(late) })
+	s.notify()
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
