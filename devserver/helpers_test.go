@@ -43,6 +43,14 @@ func newServer(t testing.TB, o Options) (*Server, string) {
 	return s, front.URL
 }
 
+// serve serves a server's API.
+func serve(t testing.TB, s *Server) string {
+	t.Helper()
+	front := httptest.NewServer(s.Handler())
+	t.Cleanup(front.Close)
+	return front.URL
+}
+
 // newSample serves the sample app and returns its address.
 func newSample(t testing.TB, base string) string {
 	t.Helper()
