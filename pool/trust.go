@@ -16,7 +16,7 @@ import (
 // again, long enough for a second answer written right behind the first.
 const (
 	cleanRests = 8
-	restFor    = 2 * time.Millisecond
+	restFor    = 10 * time.Millisecond
 	suspension = time.Minute
 )
 

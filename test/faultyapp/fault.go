@@ -22,6 +22,8 @@ type Fault struct {
 	Name       string
 	Want       Outcome
 	BeforeBody bool // answers before the body of the request is read
+	Late       bool // sends bytes behind its answer when the client may have sent its next request: then nobody can tell
+	Hangs      bool // stops inside the exchange: only a limit of the client's ends it
 	// Serve answers one request. It returns whether the connection goes on.
 	Serve func(x *Exchange) (goOn bool)
 }
@@ -61,7 +63,7 @@ func ends() []Fault {
 			x.Send(own[:len(own)-len(Own(x.Body))/2])
 			return false
 		}},
-		{Name: "closes behind an answer", Want: OwnAnswer, Serve: func(x *Exchange) bool { x.Send(x.Own()); return false }},
+		{Name: "closes behind an answer", Want: Either, Serve: func(x *Exchange) bool { x.Send(x.Own()); return false }},
 		{Name: "closes instead of its second answer", Want: Either, BeforeBody: true, Serve: func(x *Exchange) bool {
 			if x.N%2 == 0 {
 				return false
@@ -79,7 +81,7 @@ func ends() []Fault {
 			x.Reset()
 			return false
 		}},
-		{Name: "answers after the hang-up", Want: NoAnswer, Serve: func(x *Exchange) bool {
+		{Name: "answers after the hang-up", Want: NoAnswer, Hangs: true, Serve: func(x *Exchange) bool {
 			x.untilHangUp()
 			x.Send(x.Poison())
 			return false
@@ -144,7 +146,7 @@ func lengths() []Fault {
 func extras() []Fault {
 	return []Fault{
 		{Name: "two answers at once", Want: Either, Serve: func(x *Exchange) bool { return x.Send(x.Own() + x.Poison()) }},
-		{Name: "two answers one by one", Want: Either, Serve: func(x *Exchange) bool { return x.Send(x.Own()) && x.Send(x.Poison()) }},
+		{Name: "two answers one by one", Want: Either, Late: true, Serve: func(x *Exchange) bool { return x.Send(x.Own()) && x.Send(x.Poison()) }},
 		LateExtra(500 * time.Microsecond),
 		{Name: "an empty line behind the answer", Want: Either, Serve: func(x *Exchange) bool {
 			return x.Send(x.Own()) && x.Send("\r\n")
@@ -166,7 +168,7 @@ func extras() []Fault {
 
 // LateExtra sends an answer, and another one after d.
 func LateExtra(d time.Duration) Fault {
-	return Fault{Name: fmt.Sprintf("another answer after %v", d), Want: Either, Serve: func(x *Exchange) bool {
+	return Fault{Name: fmt.Sprintf("another answer after %v", d), Want: Either, Late: true, Serve: func(x *Exchange) bool {
 		return x.Send(x.Own()) && x.Pause(d) && x.Send(x.Poison())
 	}}
 }

@@ -88,7 +88,10 @@ func chunks() []Fault {
 		size("a chunk size in words", "ten%.0d\r\n"),
 		size("a chunk size with a space", "%x \r\n"),
 		size("a chunk size that ends with LF", "%x\n"),
-		size("a chunk too long", "1%x\r\n"),
+		{Name: "a chunk too long", Want: NoAnswer, Hangs: true, Serve: func(x *Exchange) bool {
+			own := Own(x.Body)
+			return x.Send(x.lines("Transfer-Encoding: chunked\r\n", fmt.Sprintf("1%x\r\n%s\r\n0\r\n\r\n", len(own), own)))
+		}},
 		size("a chunk extension without end", "%x;"+strings.Repeat("x", 100_000)+"\r\n"),
 		with("a chunk too short", NoAnswer, func(own string) string {
 			return fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(own)-1, own)
@@ -134,6 +137,6 @@ func paces() []Fault {
 			x.Hang()
 			return false
 		}},
-		{Name: "never answers", Want: NoAnswer, Serve: func(x *Exchange) bool { x.Hang(); return false }},
+		{Name: "never answers", Want: NoAnswer, Hangs: true, Serve: func(x *Exchange) bool { x.Hang(); return false }},
 	}
 }
