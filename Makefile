@@ -51,6 +51,9 @@ fuzz: ## fuzz every fuzz target for FUZZTIME (30s)
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+soak: ## load a gateway for SOAKTIME (10m) and watch for what grows or fails
+	$(GO) -C test/sdk test $(RACE) -timeout 0 -count 1 -v -run '^TestSoak$$' . -soak $(SOAKTIME)
+
 docs: ## rewrite the golden files and the generated references from the code
 	@set -e; for dir in $$(git grep -lE 'flag\.Bool\("update"' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do \
 		$(GO) test -count=1 ./$$dir -update; \
