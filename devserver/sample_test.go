@@ -6,31 +6,29 @@ import (
 )
 
 func TestServer_runsTheSampleApp(t *testing.T) {
-	clock := NewClock()
-	s, base := newServer(t, Options{Clock: clock})
-	if err := s.Sync(soon(t), newSample(t, base), true); err != nil {
-		t.Fatal(err)
-	}
 	for name, c := range map[string]struct {
-		event, want string
-		calls       int
+		slug, event, want string
+		calls             int
+		until             string // op after which the clock jumps
 	}{
-		"two steps with a sleep":         {"demo/hello", `{"said":"Hello, world!"}`, 4},
-		"three parallel steps":           {"demo/parallel", `{"squares":[4,9,16],"sum":29}`, 7},
-		"a step that fails the 1st time": {"demo/flaky", `"worked at attempt 2"`, 3},
+		"two steps with a sleep":         {"sample-hello", "demo/hello", `{"said":"Hello, world!"}`, 4, "Sleep"},
+		"three parallel steps":           {"sample-parallel", "demo/parallel", `{"squares":[4,9,16],"sum":29}`, 7, ""},
+		"a step that fails the 1st time": {"sample-flaky", "demo/flaky", `"worked at attempt 2"`, 3, "StepError"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			id, err := s.SendEvent(soon(t), c.event, map[string]any{})
-			if err != nil {
+			clock := NewClock()
+			s, base := newServer(t, Options{Clock: clock})
+			if err := s.Sync(soon(t), newSample(t, base), true); err != nil {
 				t.Fatal(err)
 			}
-			clock.Advance(time.Second)
-			runs, err := s.WaitRunsOf(soon(t), id)
-			if err != nil {
-				t.Fatalf("%v; runs: %+v", err, s.Runs())
+			event := send(t, s, c.event, map[string]any{})
+			if c.until != "" {
+				until(t, s, c.slug, c.until, 1)
+				clock.Advance(time.Second)
 			}
-			if len(runs) != 1 || runs[0].Status != Completed || string(runs[0].Output) != c.want || len(runs[0].Calls) != c.calls {
-				t.Errorf("runs = %+v, want one with %s after %d calls", runs, c.want, c.calls)
+			run := runOf(t, s, event)
+			if run.Status != Completed || string(run.Output) != c.want || len(run.Calls) != c.calls {
+				t.Errorf("run = %+v, want %s after %d calls", run, c.want, c.calls)
 			}
 		})
 	}
