@@ -25,7 +25,8 @@ var errUploadOver = errors.New("the exchange is over")
 type upload struct {
 	conn     net.Conn
 	idle     time.Duration // longest silence
-	finished func()        // called once, when all of it was read; may be nil
+	came     func()        // called when something was read
+	finished func()        // called once, when all of it was read
 	stopping atomic.Bool
 
 	mu     sync.Mutex // held while reading
@@ -54,10 +55,10 @@ func (u *upload) read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		u.err = err
-		if u.finished != nil {
-			u.finished()
-		}
-	case err != nil:
+		u.finished()
+	case err == nil:
+		u.came()
+	default:
 		u.err = err
 		if !u.stopping.Load() {
 			u.cause = err
@@ -108,15 +109,16 @@ func (u *upload) failure() *refusal {
 	if u.cause == nil {
 		return nil
 	}
-	return bodyRefusal(u.cause)
+	return bodyRefusal(u.cause, "outbound.stream_idle")
 }
 
-// bodyRefusal says what to answer when a body did not arrive.
-func bodyRefusal(err error) *refusal {
+// bodyRefusal says what to answer when a body did not arrive. Setting names the
+// limit of its time.
+func bodyRefusal(err error, setting string) *refusal {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &refusal{status: http.StatusRequestTimeout, code: inngest.CodeBodyTooSlow, err: err,
-			detail: "The body of the request did not arrive in time."}
+			detail: "The body of the request did not arrive in time.", setting: setting}
 	case errors.Is(err, budget.ErrExhausted):
 		return &refusal{status: http.StatusServiceUnavailable, code: inngest.CodeMemoryExhausted, err: err,
 			detail: "The gateway holds as many bodies as it may; try again.", setting: "limits.memory"}
@@ -202,7 +204,7 @@ func (s *Server) readBody(ctx context.Context, rc *fasthttp.RequestCtx, q *reque
 		whole, err := s.buffer(ctx, rc, &b.buffer, stream, q.length)
 		if err != nil {
 			b.free()
-			return b, bodyRefusal(err)
+			return b, bodyRefusal(err, "outbound.body_timeout")
 		}
 		if whole {
 			b.length = int64(b.buffer.Len())

@@ -84,15 +84,15 @@ func (t *tickets) get(id string) (ticket, bool) {
 // becomes a URL of this listener, and the real token, which the server repeats,
 // a word that only this listener understands.
 func (s *Server) start(rc *fasthttp.RequestCtx, x *exchange, a *http.Response) *refusal {
-	defer x.finish()
 	defer a.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(a.Body, maxStartAnswer+1))
 	if err == nil {
 		text, err = s.rewriteStart(text, x, a.Header.Get("Content-Encoding"))
 	}
 	if err != nil {
-		return &refusal{status: http.StatusBadGateway, code: inngest.CodeUpstreamBadAnswer, err: err,
-			detail: "Inngest's answer to the start request could not be read, so the worker cannot be sent to this gateway."}
+		r := unavailable(http.StatusBadGateway, err)
+		r.detail = "Inngest's answer to the start request could not be read, so the worker cannot be sent to this gateway."
+		return r
 	}
 	copyHead(&rc.Response, a)
 	rc.Response.SetBodyRaw(text)

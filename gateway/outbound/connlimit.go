@@ -1,7 +1,6 @@
 package outbound
 
 import (
-	"bufio"
 	"net"
 	"net/http"
 	"strconv"
@@ -13,55 +12,48 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
-// limitListener takes no more connections than there may be, and tells those
-// it does not take why: the server's own limit answers in plain text.
+// turnedAway is how many connections over the limit are taken nevertheless, to
+// tell them which limit it was; the server answers more in plain text. Their
+// first request has to be read for it: clients do not take an answer to what
+// they have not asked.
+const turnedAway = 64
+
+// limitListener marks the connections that are over the limit.
 type limitListener struct {
 	net.Listener
-	server *Server
+	open *atomic.Int64
+	max  int
 }
 
 func (l limitListener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		open := &l.server.conns
-		if open.Add(1) <= int64(l.server.opts.MaxConnections) {
-			return &countedConn{Conn: conn, open: open}, nil
-		}
-		open.Add(-1)
-		l.server.turnAway(conn)
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
-}
-
-// turnAway answers a connection that is one too many. What it writes fits a
-// fresh socket's buffer, so it does not wait.
-func (s *Server) turnAway(conn net.Conn) {
-	defer conn.Close()
-	var res fasthttp.Response
-	r := &refusal{
-		status: http.StatusServiceUnavailable, code: inngest.CodeTooManyConnections,
-		detail: "The gateway has as many connections of apps as it may; try again.",
-		limit:  strconv.Itoa(s.opts.MaxConnections), setting: "limits.connections",
-	}
-	r.write(&res, false)
-	res.SetConnectionClose()
-	s.opts.Metrics.Errors.WithLabelValues(string(r.code)).Inc()
-	w := bufio.NewWriter(conn)
-	if res.Write(w) == nil {
-		_ = w.Flush() // a caller that is gone already needs no answer
-	}
+	return &countedConn{Conn: conn, open: l.open, over: l.open.Add(1) > int64(l.max)}, nil
 }
 
 // A countedConn counts itself less when it is closed.
 type countedConn struct {
 	net.Conn
 	open *atomic.Int64
+	over bool // one of those that are too many
 	once sync.Once
 }
 
 func (c *countedConn) Close() error {
 	c.once.Do(func() { c.open.Add(-1) })
 	return c.Conn.Close()
+}
+
+// room refuses a request that came on a connection over the limit.
+func (s *Server) room(rc *fasthttp.RequestCtx) *refusal {
+	if conn, ok := rc.Conn().(*countedConn); !ok || !conn.over {
+		return nil
+	}
+	return &refusal{
+		status: http.StatusServiceUnavailable, code: inngest.CodeTooManyConnections,
+		detail: "The gateway has as many connections of apps as it may; try again.",
+		limit:  strconv.Itoa(s.opts.MaxConnections), setting: "limits.connections",
+	}
 }

@@ -166,13 +166,14 @@ type grant struct {
 }
 
 // forRoute decides what a request on a route is sent with.
-func (c *credentials) forRoute(r *route, authorization string) (grant, *refusal) {
+func (c *credentials) forRoute(q *request) (grant, *refusal) {
+	authorization := q.authorization
 	token := bearer(authorization)
 	app, env := c.who(token)
-	switch r.cred {
+	switch q.route.cred {
 	case credKey, credKeyOrJWT:
 		if env == nil {
-			return c.forStranger(r, token, authorization)
+			return c.forStranger(q, token)
 		}
 		if app != nil {
 			return withReal(app, env), nil
@@ -190,41 +191,59 @@ func (c *credentials) forRoute(r *route, authorization string) (grant, *refusal)
 }
 
 // forStranger decides on a request whose token, if it has one, is not known.
-func (c *credentials) forStranger(r *route, token, authorization string) (grant, *refusal) {
-	asItIs := grant{env: c.first, authorizations: []string{authorization}}
+func (c *credentials) forStranger(q *request, token string) (grant, *refusal) {
+	asItIs := grant{env: c.first, authorizations: []string{q.authorization}}
 	switch {
-	case r.cred == credKeyOrJWT && looksLikeJWT(token):
+	case q.route.cred == credKeyOrJWT && looksLikeJWT(token):
 		return asItIs, nil
-	case c.open != nil && (authorization == "" || !c.passthrough):
-		return withReal(nil, c.open), nil // such an app may have any key, or none: nobody checks it
+	case c.needsNone(q):
+		return withReal(nil, c.open), nil
 	case c.passthrough || c.first.Keys.empty():
 		return asItIs, nil
-	case authorization == "":
-		return grant{}, unauthorized("The request has no token, and no app is configured that needs none; it went nowhere. Set the app's signing key to its local.signing_key in the gateway's configuration.")
-	default:
-		return grant{}, unauthorized("The token is not that of an app's local signing key; the request went nowhere. Set the app's signing key to its local.signing_key in the gateway's configuration.")
 	}
+	return grant{}, c.refuse(q)
 }
 
 // forRegister decides whether a registration is believed. Here a token that
 // only Inngest could judge is not enough: the gateway sends the registration
 // with the real key.
-func (c *credentials) forRegister(authorization string) (grant, *refusal) {
-	app, env := c.who(bearer(authorization))
+func (c *credentials) forRegister(q *request) (grant, *refusal) {
+	app, env := c.who(bearer(q.authorization))
 	switch {
 	case env != nil:
 		return grant{env: env, app: app}, nil
-	case c.open != nil && (authorization == "" || !c.passthrough):
+	case c.needsNone(q):
 		return grant{env: c.open}, nil
 	case c.first.Keys.empty():
 		return grant{env: c.first}, nil
+	}
+	return grant{}, c.refuse(q)
+}
+
+// needsNone tells whether a request without a known token is taken for one of
+// an app in mode strip. Such an app may send any token or none, since nobody
+// checks it; next to apps that bring their own, a token stands for one of them.
+// A page in a browser on this host could send the same request and is no app.
+func (c *credentials) needsNone(q *request) bool {
+	return c.open != nil && !q.browser && (q.authorization == "" || !c.passthrough)
+}
+
+// refuse says what is wrong with the token of a request, and what to do.
+func (c *credentials) refuse(q *request) *refusal {
+	const remedy = "; it went nowhere. Give the app as its signing key the local.signing_key that the gateway's configuration has for it."
+	switch {
+	case c.open != nil && q.browser:
+		return unauthorized("The request may come from a page in a browser: it has an Origin, or a Host that is neither an address nor localhost" + remedy)
+	case q.authorization == "":
+		return unauthorized("The request has no token" + remedy)
 	default:
-		return grant{}, unauthorized("The registration has no token that the gateway knows; it was not sent on. The app's signing key must be its local.signing_key, or the real key in passthrough.")
+		return unauthorized("The request has a token that the gateway does not know" + remedy)
 	}
 }
 
 // forEvent decides which event key a request is sent with.
-func (c *credentials) forEvent(key string) (env *Environment, real string, r *refusal) {
+func (c *credentials) forEvent(q *request) (env *Environment, real string, r *refusal) {
+	key := q.segments[1]
 	f := fingerprintOf(key)
 	if a := c.localKeys[f]; a != nil {
 		return a.env, a.env.EventKey, nil
@@ -235,13 +254,12 @@ func (c *credentials) forEvent(key string) (env *Environment, real string, r *re
 	switch {
 	case c.passthrough:
 		return c.first, key, nil // Inngest knows more keys than we do
-	case c.openEvents != nil:
+	case c.openEvents != nil && !q.browser:
 		return c.openEvents, c.openEvents.EventKey, nil
 	case c.first.EventKey == "":
 		return c.first, key, nil
-	default:
-		return nil, "", unauthorized("Event key not found: it is not an app's local.event_key in the gateway's configuration")
 	}
+	return nil, "", unauthorized("Event key not found: it is not the local.event_key of an app in the gateway's configuration")
 }
 
 func (c *credentials) orFirst(e *Environment) *Environment {

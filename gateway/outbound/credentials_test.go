@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -170,6 +171,63 @@ func TestServer_exchangesEventKeys(t *testing.T) {
 	}
 }
 
+// In mode strip a request needs no token, so nothing but where it comes from
+// tells an app from a page in a browser on the same host.
+func TestServer_isNoOpenDoorForBrowsers(t *testing.T) {
+	d := newInngest(t, nil)
+	o := options(t, d.url, apps.Strip)
+	o.AppsURL = "http://gateway.internal:8481"
+	l := serve(t, o)
+	for name, c := range map[string]struct {
+		host   string
+		fields []string
+		want   int
+	}{
+		"an app, by address":               {"127.0.0.1:8481", nil, 200},
+		"an app, by IPv6 address":          {"[::1]:8481", nil, 200},
+		"an app, by localhost":             {"localhost", nil, 200},
+		"an app, by the name that is set":  {"gateway.internal", nil, 200},
+		"an app on undici":                 {"localhost:8481", []string{"Sec-Fetch-Mode: cors"}, 200},
+		"a page":                           {"localhost:8481", []string{"Origin: https://evil.test"}, 401},
+		"a page of nowhere":                {"localhost:8481", []string{"Origin: null"}, 401},
+		"a page whose name was led here":   {"evil.test:8481", nil, 401},
+		"a page that knows the local name": {"gateway.internal", []string{"Origin: http://gateway.internal"}, 401},
+	} {
+		for _, request := range []string{"POST /v1/signals", "GET /v1/events", "POST /e/any", "POST /fn/register"} {
+			method, target, _ := strings.Cut(request, " ")
+			req, err := http.NewRequest(method, l.url+target, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = c.host
+			for _, f := range c.fields {
+				name, value, _ := strings.Cut(f, ": ")
+				req.Header.Set(name, value)
+			}
+			res, err := l.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != c.want {
+				t.Errorf("%s: %s = %d, want %d", name, request, res.StatusCode, c.want)
+			}
+			if got := d.got(); c.want == 401 && len(got) != 0 {
+				t.Errorf("%s: %s: inngest got %v", name, request, got)
+			}
+		}
+	}
+}
+
+func TestServer_letsBrowsersInWithALocalKey(t *testing.T) {
+	d := newInngest(t, nil)
+	l := serve(t, options(t, d.url, apps.Resign))
+	l.do(t, "POST", "/e/"+localEvent, "{}", "Origin: https://shop.test")
+	if got := d.one(t); got.Target != "/e/"+realEvent || got.Header.Get("Origin") != "https://shop.test" {
+		t.Errorf("inngest got %v", got)
+	}
+}
+
 func TestServer_findsTheEnvironmentByTheToken(t *testing.T) {
 	prod, staging := newInngest(t, nil), newInngest(t, nil)
 	o := options(t, prod.url, apps.Resign)
@@ -211,22 +269,22 @@ func TestServer_refusesRequestsThatReadTwoWays(t *testing.T) {
 	d := newInngest(t, nil)
 	l := serve(t, options(t, d.url, apps.Strip))
 	for name, raw := range map[string]string{
-		"dot segments":             "GET /v2/../dev HTTP/1.1\r\nHost: a\r\n\r\n",
-		"encoded dot segments":     "GET /v2/%2e%2e/dev HTTP/1.1\r\nHost: a\r\n\r\n",
-		"two slashes":              "GET //v2/apps HTTP/1.1\r\nHost: a\r\n\r\n",
-		"absolute form":            "GET http://evil.test/v2/apps HTTP/1.1\r\nHost: a\r\n\r\n",
-		"fragment":                 "GET /v2/apps#x HTTP/1.1\r\nHost: a\r\n\r\n",
-		"two Authorization fields": "GET /v2/apps HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n",
-		"two Host fields":          "GET /v2/apps HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-		"name with a space":        "GET /v2/apps HTTP/1.1\r\nHost: a\r\nX A: b\r\n\r\n",
-		"both lengths":             "POST /v1/signals HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"CONNECT":                  "CONNECT /v2/apps HTTP/1.1\r\nHost: a\r\n\r\n",
-		"TRACE":                    "TRACE /v2/apps HTTP/1.1\r\nHost: a\r\n\r\n",
-		"HTTP/2.0":                 "GET /v2/apps HTTP/2.0\r\nHost: a\r\n\r\n",
+		"dot segments":             "GET /v2/../dev HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"encoded dot segments":     "GET /v2/%2e%2e/dev HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"two slashes":              "GET //v2/apps HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"absolute form":            "GET http://evil.test/v2/apps HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"fragment":                 "GET /v2/apps#x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"two Authorization fields": "GET /v2/apps HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n",
+		"two Host fields":          "GET /v2/apps HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\n",
+		"name with a space":        "GET /v2/apps HTTP/1.1\r\nHost: localhost\r\nX A: b\r\n\r\n",
+		"both lengths":             "POST /v1/signals HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"CONNECT":                  "CONNECT /v2/apps HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"TRACE":                    "TRACE /v2/apps HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"HTTP/2.0":                 "GET /v2/apps HTTP/2.0\r\nHost: localhost\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := l.raw(t, raw)
-			if res.StatusCode < 400 || res.Header.Get(inngest.HeaderGatewayError) == "" {
+			if res.StatusCode < 400 || !res.Close || res.Header.Get(inngest.HeaderGatewayError) == "" {
 				t.Errorf("answer = %d %v, want a refusal", res.StatusCode, res.Header)
 			}
 			if got := d.got(); len(got) != 0 {

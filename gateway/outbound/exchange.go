@@ -31,19 +31,24 @@ func (s *Server) pass(rc *fasthttp.RequestCtx, q *request) *refusal {
 		return s.upgrade(rc, q, g)
 	}
 	ctx, x := s.exchange(q, g)
+	passed := false
+	defer func() {
+		if !passed {
+			x.finish()
+		}
+	}()
 	if x.body, r = s.readBody(ctx, rc, q); r != nil {
-		x.finish()
 		return r
 	}
 	answer, r := x.send(ctx)
 	if r != nil {
-		x.finish()
 		return r
 	}
 	if q.route.name == "connect_start" && answer.StatusCode == http.StatusOK {
 		return s.start(rc, x, answer)
 	}
 	s.answer(rc, x, answer)
+	passed = true
 	return nil
 }
 
@@ -51,9 +56,9 @@ func (s *Server) pass(rc *fasthttp.RequestCtx, q *request) *refusal {
 // its path.
 func (s *Server) grantFor(q *request) (grant, *refusal) {
 	if q.route.cred != credEvent {
-		return s.creds.forRoute(q.route, q.authorization)
+		return s.creds.forRoute(q)
 	}
-	env, key, r := s.creds.forEvent(q.segments[1])
+	env, key, r := s.creds.forEvent(q)
 	if r != nil {
 		return grant{}, r
 	}
@@ -141,21 +146,26 @@ func (x *exchange) send(ctx context.Context) (*http.Response, *refusal) {
 }
 
 // watchHead bounds the time to the head of the answer. It runs from when the
-// whole request is out.
+// whole request is out; until then Inngest must take what arrives of it.
 func (x *exchange) watchHead() {
 	limit := x.server.opts.AnswerTimeout
 	if x.q.route.wait == waitOutput {
 		limit += outputWait
 	}
-	x.head = time.AfterFunc(limit, func() {
+	ends := func() {
 		if !x.began.Load() { // an upload that ends after it sets the timer for nothing
 			x.cancel(errAnswerTimeout)
 		}
-	})
-	if up := x.body.upload; up != nil {
-		x.head.Stop()
-		up.finished = func() { x.head.Reset(limit) }
 	}
+	up := x.body.upload
+	if up == nil {
+		x.head = time.AfterFunc(limit, ends)
+		return
+	}
+	stalled := x.server.opts.StreamIdle + limit // later than an app that falls silent is noticed
+	x.head = time.AfterFunc(stalled, ends)
+	up.came = func() { x.head.Reset(stalled) }
+	up.finished = func() { x.head.Reset(limit) }
 }
 
 // attempt sends the request once.

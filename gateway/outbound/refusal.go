@@ -17,7 +17,8 @@ type refusal struct {
 	detail  string // cause first, then what happens next; without secrets and addresses
 	limit   string
 	setting string
-	err     error // for the log, never for the caller
+	allow   string // methods that would do; for 405
+	err     error  // for the log, never for the caller
 }
 
 func unauthorized(detail string) *refusal {
@@ -54,6 +55,9 @@ func (r *refusal) write(res *fasthttp.Response, events bool) {
 	res.Header.Set(inngest.HeaderGatewayError, string(r.code))
 	if r.status == http.StatusServiceUnavailable {
 		res.Header.Set(inngest.HeaderRetryAfter, "1")
+	}
+	if r.allow != "" {
+		res.Header.Set("Allow", r.allow)
 	}
 	if events {
 		body, err := json.Marshal(eventError{Error: r.detail, Status: r.status})

@@ -18,7 +18,7 @@ type registry interface {
 // register hands a registration to the registry, which sends it on with the
 // gateway's own URLs and the real key.
 func (s *Server) register(rc *fasthttp.RequestCtx, q *request) *refusal {
-	g, r := s.creds.forRegister(q.authorization)
+	g, r := s.creds.forRegister(q)
 	if r != nil {
 		return r
 	}

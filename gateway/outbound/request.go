@@ -1,7 +1,9 @@
 package outbound
 
 import (
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -22,10 +24,13 @@ type request struct {
 	length        int64       // of the body, -1 unknown
 	upgrade       bool        // asks for a WebSocket
 	replayable    bool        // has a field that makes net/http send a POST twice
+	browser       bool        // a page in a browser may have sent it
 
 	route    *route
 	segments []string // of the path, decoded
 }
+
+const methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 // understand reads the head of a request.
 func (s *Server) understand(rc *fasthttp.RequestCtx) (*request, *refusal) {
@@ -35,11 +40,9 @@ func (s *Server) understand(rc *fasthttp.RequestCtx) (*request, *refusal) {
 		return nil, &refusal{status: http.StatusHTTPVersionNotSupported, code: inngest.CodeVersionNotSupported,
 			detail: "Only HTTP/1.0 and HTTP/1.1 are spoken here."}
 	}
-	switch q.method {
-	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
-	default:
+	if !hasToken(methods, strings.ToLower(q.method)) || strings.ToUpper(q.method) != q.method {
 		return nil, &refusal{status: http.StatusMethodNotAllowed, code: inngest.CodeMethodNotAllowed,
-			detail: "The apps listener takes GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."}
+			detail: "The apps listener does not take this method.", allow: methods}
 	}
 	if r := q.readTarget(string(h.RequestURI())); r != nil {
 		return nil, r
@@ -48,6 +51,7 @@ func (s *Server) understand(rc *fasthttp.RequestCtx) (*request, *refusal) {
 		return nil, r
 	}
 	q.route = s.router.find(q.method, q.segments)
+	q.browser = q.header.Get("Origin") != "" || !s.ownName(rc, q.host)
 	if q.route.name != "register" {
 		q.header.Del(inngest.HeaderServerKind) // the server's own stamp
 	}
@@ -58,6 +62,24 @@ func (s *Server) understand(rc *fasthttp.RequestCtx) (*request, *refusal) {
 		q.length = -1
 	}
 	return q, nil
+}
+
+// ownName tells whether a request names this listener as its apps do: by an
+// address, as localhost or as it was told. A page whose own name was made to
+// lead here keeps that name in Host; it has no way to a unix socket.
+func (s *Server) ownName(rc *fasthttp.RequestCtx, host string) bool {
+	if _, unix := rc.LocalAddr().(*net.UnixAddr); unix {
+		return true
+	}
+	u, err := url.Parse("http://" + host)
+	if err != nil {
+		return false
+	}
+	name := u.Hostname()
+	if base, err := url.Parse(s.opts.AppsURL); err == nil && s.opts.AppsURL != "" && strings.EqualFold(base.Hostname(), name) {
+		return true
+	}
+	return strings.EqualFold(name, "localhost") || net.ParseIP(name) != nil
 }
 
 func (q *request) readTarget(target string) *refusal {

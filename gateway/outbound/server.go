@@ -54,7 +54,7 @@ func New(o Options) (*Server, error) {
 		BodyLimit:                    1,
 		DisablePreParseMultipartForm: true,
 		DisableDefaultContentType:    true,
-		Concurrency:                  o.MaxConnections,
+		Concurrency:                  o.MaxConnections + turnedAway,
 		ReadBufferSize:               o.MaxHead,
 		ReadTimeout:                  o.HeadTimeout,
 		IdleTimeout:                  o.IdleTimeout,
@@ -76,7 +76,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if s.open.refusing() {
 		return ln.Close()
 	}
-	if err := s.app.Listener(limitListener{ln, s}); err != nil {
+	if err := s.app.Listener(limitListener{ln, &s.conns, s.opts.MaxConnections}); err != nil {
 		return fmt.Errorf("apps listener %s: %w", ln.Addr(), err)
 	}
 	return nil
@@ -125,14 +125,19 @@ func (s *Server) handle(rc *fasthttp.RequestCtx) {
 			s.ended()
 		}
 	}()
-	if r != nil {
-		rc.SetConnectionClose() // where it ends is in doubt
-	} else {
+	if r == nil {
+		r = s.room(rc)
+	}
+	last := r != nil // the connection has no room, or where the request ends is in doubt
+	if r == nil {
 		name, events = q.route.name, q.route.events
 		r = s.serve(rc, q)
 	}
 	if r != nil {
 		s.refuse(rc, q, r)
+		if last {
+			rc.SetConnectionClose()
+		}
 		// What is left of a body is read and dropped after the answer, or the
 		// app would see a reset instead of it. Not for long.
 		_ = rc.SetReadDeadline(time.Now().Add(lingerTime)) // fails only on a closed connection
@@ -156,7 +161,8 @@ func (s *Server) ended() {
 	s.open.done()
 }
 
-// refuse answers in the gateway's name, counts and logs it.
+// refuse answers in the gateway's name, counts and logs it. What the answer
+// was before is gone.
 func (s *Server) refuse(rc *fasthttp.RequestCtx, q *request, r *refusal) {
 	events := q != nil && q.route.events
 	r.write(&rc.Response, events)
@@ -186,6 +192,10 @@ func (s *Server) serverError(c *fiber.Ctx, err error) error {
 		case http.StatusRequestTimeout:
 			r.code, r.setting = inngest.CodeBodyTooSlow, "limits.head_timeout"
 			r.detail = "The request did not arrive in time."
+			// Most often a connection on which nothing was ever said.
+			r.write(&c.Context().Response, false)
+			s.opts.Log.Debug("connection of an app timed out", "err", err)
+			return nil
 		}
 	}
 	s.refuse(c.Context(), nil, r)

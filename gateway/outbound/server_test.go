@@ -30,6 +30,14 @@ func TestServer_namesTheLimitThatAHeadHit(t *testing.T) {
 	}
 }
 
+func TestServer_namesTheMethodsThatItTakes(t *testing.T) {
+	l := serve(t, options(t, "http://127.0.0.1:1", apps.Strip))
+	res := l.raw(t, "TRACE /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if res.StatusCode != 405 || res.Header.Get("Allow") != methods {
+		t.Errorf("answer = %d %v, want 405 with Allow", res.StatusCode, res.Header)
+	}
+}
+
 func TestServer_turnsAwayConnectionsOverTheLimit(t *testing.T) {
 	d := newInngest(t, nil)
 	o := options(t, d.url, apps.Strip)
@@ -45,7 +53,7 @@ func TestServer_turnsAwayConnectionsOverTheLimit(t *testing.T) {
 		held = append(held, conn)
 	}
 	res, body := l.do(t, "GET", "/v1/events", "")
-	if res.StatusCode != 503 || !strings.Contains(body, "limits.connections") || res.Header.Get(inngest.HeaderGatewayError) != string(inngest.CodeTooManyConnections) {
+	if res.StatusCode != 503 || !res.Close || !strings.Contains(body, "limits.connections") || res.Header.Get(inngest.HeaderGatewayError) != string(inngest.CodeTooManyConnections) {
 		t.Errorf("answer = %d %s, want 503", res.StatusCode, body)
 	}
 	checkRefusal(t, res, body, false)

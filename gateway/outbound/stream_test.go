@@ -141,6 +141,31 @@ func TestServer_endsAnUploadThatFallsSilent(t *testing.T) {
 	}
 }
 
+func TestServer_endsAnUploadThatInngestDoesNotTake(t *testing.T) {
+	release := make(chan struct{})
+	d := newInngest(t, func(http.ResponseWriter, *http.Request) { <-release })
+	t.Cleanup(func() { close(release) })
+	o := options(t, d.url, apps.Resign)
+	o.StreamIdle, o.AnswerTimeout = 50*time.Millisecond, 50*time.Millisecond
+	l := serve(t, o)
+	// More than the buffers of two connections hold.
+	req, err := http.NewRequest("POST", l.url+tee, io.LimitReader(zeros{}, 1<<30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+localKey)
+	if res, err := l.client.Do(req); err == nil { // else the end of the connection came first
+		res.Body.Close()
+		if res.StatusCode != 502 {
+			t.Errorf("answer = %d, want 502", res.StatusCode)
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
 func TestServer_refusesABodyThatDoesNotArrive(t *testing.T) {
 	d := newInngest(t, nil)
 	o := options(t, d.url, apps.Resign)
