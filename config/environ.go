@@ -149,6 +149,9 @@ func suggestion(keys []string, to place) string {
 	return variable(known)
 }
 
+// VariableOf returns the name of the variable of a setting, by its path.
+func VariableOf(path string) string { return variable(keysOf(path)) }
+
 // variable returns the name of the variable of a setting.
 func variable(keys []string) string {
 	return prefix + strings.ToUpper(strings.Join(keys, levels))
