@@ -76,15 +76,16 @@ func (s *Server) takeInBand(address string, h http.Header, body []byte) error {
 }
 
 // keepSynced syncs an address of the settings until that succeeds, and again
-// after Forget.
+// after Forget. It tells why it does not when the reason is a new one.
 func (s *Server) keepSynced(ctx context.Context, address string) {
-	done := -1
+	done, told := -1, ""
 	for {
 		if wiped := s.wipes(); done != wiped {
 			if err := s.Sync(ctx, address, true); err == nil {
-				done = wiped
-			} else if ctx.Err() == nil {
-				s.log.Warn("sync failed, trying again", "url", address, "err", err, "in", s.opts.SyncInterval)
+				done, told = wiped, ""
+			} else if ctx.Err() == nil && err.Error() != told {
+				told = err.Error()
+				s.log.Warn("sync failed, trying again until it succeeds", "url", address, "err", err, "every", s.opts.SyncInterval)
 			}
 		}
 		t := time.NewTimer(s.opts.SyncInterval)
