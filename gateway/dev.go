@@ -19,14 +19,11 @@ import (
 
 // DevOptions configures a Dev.
 type DevOptions struct {
-	Config     func(inngestURL, appURL string) (*config.Config, error) // with the server's URL, and the sample app's or none
-	Listen     string                                                  // address of the development server
-	SigningKey string                                                  // signkey-<env>-<hex>
-	EventKey   string
-	Sample     bool // serve the sample app, and send it an event
-	Version    string
-	Out        io.Writer // for people: the URLs, then a line a step
-	LogTo      io.Writer
+	Sources config.Sources // of the gateway's configuration; what belongs to the real Inngest is replaced
+	Listen  string         // address of the development server
+	Version string
+	Out     io.Writer // for people: the URLs, then a line a step
+	LogTo   io.Writer
 }
 
 // SampleID is the id of the sample app.
@@ -34,22 +31,29 @@ const SampleID = "demo"
 
 const samplePath = "/api/inngest"
 
-// A Dev is a gateway with an embedded development server and, where nobody
-// brings an app, the sample app. It is for trying things out.
+// firstEvent is what the sample app is sent.
+const firstEvent = `{"name":"demo/hello","data":{"name":"Ada"}}`
+
+// A Dev is a gateway with an embedded development server and, where the
+// configuration has no app, the sample app. It is for trying things out.
 type Dev struct {
 	opts    DevOptions
+	config  *devConfig
 	gateway *Gateway
 	server  *devserver.Server
+	tell    *teller
 
-	inngest, app net.Listener // app: of the sample, nil if there is none
-	started      time.Time
-	ready        chan struct{}
+	inngest, app net.Listener  // app: of the sample, nil if there is none
+	ready        chan struct{} // closed when everything works
 }
 
 // NewDev opens the listeners of the development server and the sample app, and
 // builds the gateway between them.
 func NewDev(o DevOptions) (*Dev, error) {
-	d := &Dev{opts: o, started: time.Now(), ready: make(chan struct{})}
+	if o.Out == nil {
+		return nil, errors.New("gateway: Out is missing")
+	}
+	d := &Dev{opts: o, tell: newTeller(o.Out), ready: make(chan struct{})}
 	if err := d.build(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -58,31 +62,31 @@ func NewDev(o DevOptions) (*Dev, error) {
 
 func (d *Dev) build() (err error) {
 	if d.inngest, err = net.Listen("tcp", d.opts.Listen); err != nil {
-		return fmt.Errorf("development server: %w", err)
+		return fmt.Errorf("development server: %w; choose another address with --inngest-listen", err)
 	}
-	appURL := ""
-	if d.opts.Sample {
-		if d.app, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return fmt.Errorf("sample app: %w", err)
-		}
-		appURL = urlOf(d.app) + samplePath
-	}
-	cfg, err := d.opts.Config(urlOf(d.inngest), appURL)
-	if err != nil {
+	if d.config, err = newDevConfig(d.opts.Sources, urlOf(d.inngest), d.listenForSample); err != nil {
 		return err
 	}
-	if d.opts.Sample {
-		cfg.Apps[0].ID = SampleID
+	d.gateway, err = New(Options{Config: d.config.Config, Version: d.opts.Version, LogTo: d.opts.LogTo})
+	if err == nil {
+		d.gateway.forgetful = true
 	}
-	d.gateway, err = New(Options{Config: cfg, Version: d.opts.Version, LogTo: d.opts.LogTo})
 	return err
+}
+
+// listenForSample opens the sample app's listener and returns the app's URL.
+func (d *Dev) listenForSample() (url string, err error) {
+	if d.app, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return "", fmt.Errorf("sample app: %w", err)
+	}
+	return urlOf(d.app) + samplePath, nil
 }
 
 func (d *Dev) close() error {
 	var errs []error
 	for _, ln := range []net.Listener{d.inngest, d.app} {
 		if ln != nil {
-			errs = append(errs, ln.Close())
+			errs = append(errs, closeListener(ln))
 		}
 	}
 	return errors.Join(errs...)
@@ -90,115 +94,132 @@ func (d *Dev) close() error {
 
 // Run works until ctx ends: first the gateway drains, then the rest goes.
 func (d *Dev) Run(ctx context.Context) error {
-	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, stopGateway := context.WithCancel(ctx)
+	defer stopGateway()
+	// The development server waits for the calls that the gateway still runs.
+	rest, stopRest := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRest()
 	var working sync.WaitGroup
-	gatewayEnded := make(chan error, 1)
-	go func() { gatewayEnded <- d.gateway.Run(ctx) }()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- d.gateway.Run(ctx)
+		stopGateway()
+	}()
 
-	var err error
+	var err, gatewayErr error
 	select {
-	case err = <-gatewayEnded:
+	case gatewayErr = <-ended:
 	case <-d.gateway.Ready():
 		if err = d.start(rest, &working); err == nil {
-			close(d.ready)
-			err = d.demonstrate(ctx)
+			err = d.greet(ctx)
 		}
 		if err != nil {
-			d.gateway.log.Error("development server cannot go on", "err", err)
+			stopGateway()
 		}
-		err = errors.Join(err, <-gatewayEnded)
+		<-ctx.Done()
+		if n := d.gateway.inbound.InFlight(); n > 0 {
+			d.tell.printf("Waiting for running calls to end: %d. Interrupt again to end at once.\n", n)
+		}
+		gatewayErr = <-ended
 	}
-	stop()
+	stopRest()
 	working.Wait()
-	return errors.Join(err, ignoreClosed(d.close()))
+	if err == nil {
+		err = gatewayErr
+	}
+	return errors.Join(err, d.close())
 }
 
-// start starts the development server and the sample app.
+// start starts the development server and the sample app, and tells people
+// where everything is.
 func (d *Dev) start(ctx context.Context, working *sync.WaitGroup) error {
+	log := d.gateway.log
 	var err error
 	if d.server, err = devserver.New(devserver.Options{
-		SigningKey: d.opts.SigningKey,
-		EventKeys:  []string{d.opts.EventKey},
+		SigningKey: d.config.signingKey,
+		EventKeys:  []string{d.config.eventKey},
 		AppURLs:    d.appURLs(),
-		Observer:   d.show,
-		Log:        d.gateway.log.With("part", "development server"),
+		Observer:   d.tell.step,
+		Log:        log.With("part", "development server"),
 	}); err != nil {
 		return err
 	}
-	serve(ctx, working, d.inngest, d.server.Handler(), d.gateway.log)
 	if d.app != nil {
 		app, err := sample.New(sample.Options{
 			AppID:      SampleID,
-			SigningKey: d.opts.SigningKey,
-			BaseURL:    "http://" + d.gateway.AppsAddr(),
+			SigningKey: d.config.signingKey,
+			BaseURL:    d.appsURL(),
 			Origin:     urlOf(d.app),
 			ServePath:  samplePath,
-			Log:        d.gateway.log.With("part", "sample app"),
+			Log:        log.With("part", "sample app"),
 		})
 		if err != nil {
 			return err
 		}
-		serve(ctx, working, d.app, app.Handler(), d.gateway.log)
+		serve(ctx, working, d.app, app.Handler(), log)
 	}
+	serve(ctx, working, d.inngest, d.server.Handler(), log)
+	d.tell.printf("%s", d.welcome())
 	working.Go(func() {
 		if err := d.server.Run(ctx); err != nil {
-			d.gateway.log.Error("development server failed", "err", err)
+			log.Error("development server failed", "err", err)
 		}
 	})
+	working.Go(func() { d.announce(ctx) })
+	close(d.ready)
 	return nil
 }
 
 // appURLs are the apps as Inngest calls them: at the gateway.
 func (d *Dev) appURLs() []string {
 	var urls []string
-	for _, a := range d.gateway.cfg.Apps {
-		urls = append(urls, d.inngestURL()+a.Path)
+	for _, a := range d.config.Apps {
+		urls = append(urls, urlOf(d.gateway.listeners.inngest)+a.Path)
 	}
 	return urls
 }
 
-// inngestURL is where the development server reaches the gateway.
-func (d *Dev) inngestURL() string { return urlOf(d.gateway.listeners.inngest) }
+// appsURL is where apps find Inngest: the gateway's apps listener.
+func (d *Dev) appsURL() string { return urlOf(d.gateway.listeners.apps) }
 
-// demonstrate tells people where everything is and, with the sample app, sends
-// the first event.
-func (d *Dev) demonstrate(ctx context.Context) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Inngest (development server)  %s\n", urlOf(d.inngest))
-	fmt.Fprintf(&b, "Gateway, for Inngest          %s\n", strings.Join(d.appURLs(), " "))
-	fmt.Fprintf(&b, "Gateway, for apps             %s\n\n", urlOf(d.gateway.listeners.apps))
-	if !d.opts.Sample {
-		b.WriteString("Start your app with:\n")
-		fmt.Fprintf(&b, "  INNGEST_DEV=0 INNGEST_BASE_URL=%s \\\n  INNGEST_SIGNING_KEY=%s INNGEST_EVENT_KEY=%s\n\n",
-			urlOf(d.gateway.listeners.apps), d.opts.SigningKey, d.opts.EventKey)
-	}
-	fmt.Fprintf(&b, "Send an event:\n  curl %s/e/%s -d '{\"name\":\"demo/hello\",\"data\":{\"name\":\"Ada\"}}'\n\n",
-		urlOf(d.gateway.listeners.apps), d.opts.EventKey)
-	if _, err := io.WriteString(d.opts.Out, b.String()); err != nil {
-		return err
-	}
-	if !d.opts.Sample {
+// greet sends the sample app its first event.
+func (d *Dev) greet(ctx context.Context) error {
+	if d.app == nil {
 		return nil
 	}
 	synced := func(apps []devserver.App, _ []devserver.Run) bool { return len(apps) > 0 }
-	if err := d.server.WaitFor(ctx, synced); err != nil {
-		return ignoreCanceled(ctx, err)
+	err := d.server.WaitFor(ctx, synced)
+	if err == nil {
+		err = postEvent(ctx, d.appsURL()+"/e/"+d.config.eventKey, firstEvent)
 	}
-	_, err := postEvent(ctx, urlOf(d.gateway.listeners.apps), d.opts.EventKey, `{"name":"demo/hello","data":{"name":"Ada"}}`)
-	return ignoreCanceled(ctx, err)
+	if ctx.Err() != nil {
+		return nil // interrupted, which is no failure
+	}
+	return err
 }
 
-// show prints one line of what happened to a run.
-func (d *Dev) show(e devserver.StepEvent) {
-	step := e.Step
-	if step == "" {
-		step = "-"
+// announce says of each app when it is registered for the first time.
+func (d *Dev) announce(ctx context.Context) {
+	told := map[string]bool{}
+	for len(told) < len(d.config.Apps) {
+		var news []devserver.App
+		err := d.server.WaitFor(ctx, func(apps []devserver.App, _ []devserver.Run) bool {
+			news = nil
+			for _, a := range apps {
+				if !told[a.Name] {
+					news = append(news, a)
+				}
+			}
+			return len(news) > 0
+		})
+		if err != nil {
+			return // ctx has ended
+		}
+		for _, a := range news {
+			told[a.Name] = true
+			d.tell.registered(a)
+		}
 	}
-	line := fmt.Sprintf("+%6d ms  %-14s  %-16s  %-16s  attempt %d", e.At.Sub(d.started).Milliseconds(), e.Function, step, e.Op, e.Attempt+1)
-	if e.Error != "" {
-		line += "  " + e.Error
-	}
-	fmt.Fprintln(d.opts.Out, line)
 }
 
 // serve serves until ctx ends.
@@ -215,44 +236,20 @@ func serve(ctx context.Context, working *sync.WaitGroup, ln net.Listener, h http
 	})
 }
 
-func postEvent(ctx context.Context, base, key, event string) (status int, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/e/"+key, strings.NewReader(event))
+func postEvent(ctx context.Context, url, event string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(event))
 	if err != nil {
-		return 0, err
+		return err
 	}
+	req.Close = true // there is no second one
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("first event: %w", err)
+		return fmt.Errorf("first event: %w", err)
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return resp.StatusCode, fmt.Errorf("first event: the gateway answered %s", resp.Status)
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // what came of it says enough
+		return fmt.Errorf("first event: the gateway answered %s: %s", resp.Status, oneLine(string(text)))
 	}
-	return resp.StatusCode, nil
-}
-
-// urlOf is the URL of a listener for somebody on this host.
-func urlOf(ln net.Listener) string {
-	addr, ok := ln.Addr().(*net.TCPAddr)
-	if !ok {
-		return "unix://" + ln.Addr().String()
-	}
-	if addr.IP.IsUnspecified() {
-		return fmt.Sprintf("http://127.0.0.1:%d", addr.Port)
-	}
-	return "http://" + addr.String()
-}
-
-func ignoreCanceled(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/config"
@@ -18,13 +19,15 @@ const rememberKey = 5 * time.Minute
 // that talks to it.
 type environment struct {
 	config.Environment
+	name   string // empty for the one of apps that name none
 	ring   signature.Keyring
 	keys   *outbound.Keys
 	client *outbound.Client
 }
 
 // newEnvironments builds the environments by name; the one without a name has
-// the empty one.
+// the empty one. It is left out where every app is in one with a name and it has
+// no key: it is nobody's, and without a key anybody would be believed to be in it.
 func newEnvironments(c *config.Config, transport http.RoundTripper) (map[string]*environment, error) {
 	built := map[string]*environment{}
 	add := func(name string, e config.Environment) error {
@@ -44,11 +47,14 @@ func newEnvironments(c *config.Config, transport http.RoundTripper) (map[string]
 		if err != nil {
 			return fmt.Errorf("inngest %s: %w", name, err)
 		}
-		built[name] = &environment{e, ring, keys, client}
+		built[name] = &environment{e, name, ring, keys, client}
 		return nil
 	}
-	if err := add("", c.Inngest.Environment); err != nil {
-		return nil, err
+	used := slices.ContainsFunc(c.Apps, func(a config.App) bool { return a.Inngest == "" })
+	if used || len(c.Inngest.Named) == 0 || !c.Inngest.SigningKey.IsZero() {
+		if err := add("", c.Inngest.Environment); err != nil {
+			return nil, err
+		}
 	}
 	for name, e := range c.Inngest.Named {
 		if err := add(name, e); err != nil {

@@ -54,17 +54,32 @@ type Gateway struct {
 	admin        *admin.Server
 
 	listeners listeners
+	ran       atomic.Bool
 	ready     chan struct{} // closed when all listeners are open
-	draining  atomic.Bool
+	draining  atomic.Bool   // set before anything is stopped
+	pingEvery time.Duration // see [Gateway.watchInngest]; tests shorten it
+	forgetful bool          // keeps nothing by intent: not worth a warning
 
-	stopBackground context.CancelFunc // set by Run
-	background     sync.WaitGroup
+	stopWorkers context.CancelFunc // set by Run
+	workers     sync.WaitGroup     // what works in the background
+	servers     sync.WaitGroup     // what serves a listener
 }
+
+// A LoggedError is why a gateway that ran did not end well. Its log has told it
+// already.
+type LoggedError struct{ err error }
+
+func (e *LoggedError) Error() string { return e.err.Error() }
+
+func (e *LoggedError) Unwrap() error { return e.err }
 
 // New builds a gateway. It opens and starts nothing, but reads what is kept in
 // state_dir. An error names what in the configuration cannot work.
 func New(o Options) (*Gateway, error) {
-	g := &Gateway{cfg: o.Config, version: o.Version, now: o.Now, ready: make(chan struct{})}
+	if o.Config == nil || o.LogTo == nil {
+		return nil, errors.New("gateway: Config or LogTo is missing")
+	}
+	g := &Gateway{cfg: o.Config, version: o.Version, now: o.Now, ready: make(chan struct{}), pingEvery: pingInterval}
 	if g.now == nil {
 		g.now = time.Now
 	}
@@ -106,9 +121,13 @@ func (g *Gateway) build(logTo io.Writer, registry *prometheus.Registry) (err err
 }
 
 // Run opens the listeners, works until ctx ends, and drains. It returns nil
-// after a drain in which nothing was cut.
+// after a drain in which nothing was cut. An error of what happened after the
+// listeners were open is a [*LoggedError].
 func (g *Gateway) Run(ctx context.Context) error {
-	if err := g.listeners.open(g.cfg.Listen); err != nil {
+	if g.ran.Swap(true) {
+		return errors.New("gateway: Run is called for the second time")
+	}
+	if err := g.listeners.open(g.cfg.Listen, g.log); err != nil {
 		return errors.Join(err, g.listeners.close(), g.logs.Close())
 	}
 	g.logs.Start()
@@ -125,7 +144,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	case err = <-failed:
 		g.log.Error("gateway cannot go on", "err", err)
 	}
-	return errors.Join(err, runPhases(g.stopOrder(), g.log, g.metrics.Lifecycle), g.logs.Close())
+	err = errors.Join(err, runPhases(g.stopOrder(), g.log, g.metrics.Lifecycle))
+	unwritten := g.logs.Close()
+	if err != nil {
+		return &LoggedError{errors.Join(err, unwritten)}
+	}
+	return unwritten
 }
 
 // warn says aloud what is convenient for development and wrong in production.
@@ -133,7 +157,7 @@ func (g *Gateway) warn() {
 	if g.cfg.InsecureSkipVerify {
 		g.log.Warn("signatures are not verified: anybody who reaches this gateway can run functions", "setting", "insecure_skip_verify")
 	}
-	if g.cfg.StateDir == "" {
+	if g.cfg.StateDir == "" && !g.forgetful {
 		g.log.Warn("no state_dir: registrations are kept in memory and are gone after a restart")
 	}
 }
@@ -144,38 +168,44 @@ func (g *Gateway) start() <-chan error {
 	// The end of the caller's context begins the drain; what works for calls
 	// goes on until that is over.
 	ctx, stop := context.WithCancel(context.Background())
-	g.stopBackground = stop
+	g.stopWorkers = stop
 	failed := make(chan error, len(g.upstreams)+len(g.environments)+4)
-	run := func(name string, f func() error) {
-		g.background.Go(func() {
-			if err := f(); err != nil {
-				failed <- fmt.Errorf("%s: %w", name, err)
+	run := func(group *sync.WaitGroup, part string, f func() error) {
+		group.Go(func() {
+			err := f()
+			switch {
+			case !g.draining.Load() && err == nil:
+				failed <- fmt.Errorf("%s: ended by itself", part)
+			case !g.draining.Load():
+				failed <- fmt.Errorf("%s: %w", part, err)
+			case err != nil:
+				g.log.Warn("part failed while it was stopped", "part", part, "err", err)
 			}
 		})
 	}
 	for _, u := range g.upstreams {
-		run("upstream", func() error { return u.Run(ctx) })
+		run(&g.workers, "upstream", func() error { return u.Run(ctx) })
 	}
 	for _, e := range g.environments {
-		run("inngest", func() error { return g.watchInngest(ctx, e) })
+		run(&g.workers, "inngest", func() error { return g.watchInngest(ctx, e) })
 	}
-	run("apps", func() error { return g.apps.Run(ctx) })
-	run("inbound", func() error { return g.inbound.Serve(g.listeners.inngest) })
-	run("outbound", func() error { return g.outbound.Serve(g.listeners.apps) })
-	run("admin", func() error { return g.admin.Serve(g.listeners.admin) })
+	run(&g.workers, "apps", func() error { return g.apps.Run(ctx) })
+	run(&g.servers, "listen.inngest", func() error { return g.inbound.Serve(g.listeners.inngest) })
+	run(&g.servers, "listen.apps", func() error { return g.outbound.Serve(g.listeners.apps) })
+	run(&g.servers, "listen.admin", func() error { return g.admin.Serve(g.listeners.admin) })
 	return failed
 }
 
 // stopOrder is how the gateway goes away.
 func (g *Gateway) stopOrder() []phase {
-	const grace = 2 * time.Second // for what should take no time at all
+	const grace = 3 * time.Second // for what should take no time at all
 	d := g.cfg.Drain
 	return []phase{
-		{"unready", d.Delay + grace, g.stopReady},     // balancers look elsewhere
-		{"calls", d.Calls + grace, g.stopCalls},       // nobody new comes in, running steps finish
-		{"apps", d.Apps + grace, g.outbound.Shutdown}, // after the calls: their steps checkpoint through it
-		{"admin", grace, g.admin.Shutdown},
-		{"background", grace, g.stopWork},
+		{"unready", d.Delay + grace, g.stopReady}, // balancers look elsewhere
+		{"calls", d.Calls + grace, g.stopCalls},   // nobody new comes in, running steps finish
+		{"apps", d.Apps + grace, g.stopApps},      // after the calls: their steps checkpoint through it
+		{"background", grace, g.stopBackground},
+		{"admin", grace, g.stopAdmin}, // last: it tells how far the others are
 	}
 }
 
@@ -203,16 +233,33 @@ func (g *Gateway) stopCalls(ctx context.Context) error {
 		return err
 	}
 	if cut > 0 {
-		return fmt.Errorf("%d running calls were cut after %s (drain.calls); each burns an attempt of its run", cut, g.cfg.Drain.Calls)
+		return fmt.Errorf("running calls were cut after %s (drain.calls): %d; each burns an attempt of its run", g.cfg.Drain.Calls, cut)
 	}
 	return nil
 }
 
-func (g *Gateway) stopWork(context.Context) error {
-	g.stopBackground()
-	g.background.Wait()
+// stopApps waits for requests of apps as long as drain.apps says.
+func (g *Gateway) stopApps(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.Drain.Apps)
+	defer cancel()
+	err := g.outbound.Shutdown(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("after %s (drain.apps): %w", g.cfg.Drain.Apps, err)
+	}
+	return errors.Join(err, closeListener(g.listeners.apps))
+}
+
+func (g *Gateway) stopBackground(context.Context) error {
+	g.stopWorkers()
+	g.workers.Wait()
 	g.transport.CloseIdleConnections()
 	return nil
+}
+
+func (g *Gateway) stopAdmin(ctx context.Context) error {
+	err := errors.Join(g.admin.Shutdown(ctx), closeListener(g.listeners.admin))
+	g.servers.Wait()
+	return err
 }
 
 // Ready is closed when the listeners are open.

@@ -29,7 +29,7 @@ func runPhases(phases []phase, log *slog.Logger, m *metrics.Lifecycle) error {
 		took := time.Since(started)
 		m.PhaseSeconds.WithLabelValues(p.name).Set(took.Seconds())
 		if err != nil {
-			log.Warn("stop phase failed", "phase", p.name, "took", took, "err", err)
+			log.Error("stop phase failed", "phase", p.name, "took", took, "err", err)
 			failures = append(failures, fmt.Errorf("%s: %w", p.name, err))
 			continue
 		}

@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,16 +76,33 @@ func (g *Gateway) checks() []admin.Check {
 		}
 		list = append(list, check)
 	}
-	for name, e := range g.environments {
-		reach := e.client.Reach()
-		check := admin.Check{Name: "inngest", OK: reach.Reachable()}
-		if name != "" {
-			check.Name += " " + name
+	for _, e := range g.sortedEnvironments() {
+		check := admin.Check{Name: "inngest", OK: true}
+		if e.name != "" {
+			check.Name += " " + e.name
 		}
-		if !check.OK {
-			check.Reason = "no answer since " + reach.Failed.UTC().Format(time.RFC3339)
+		if reach := e.client.Reach(); !reach.Reachable() {
+			check.OK, check.Reason = false, away(reach)
 		}
 		list = append(list, check)
+	}
+	return list
+}
+
+// away says since when Inngest cannot be reached, and why.
+func away(r outbound.Reach) string {
+	if r.Reached.IsZero() {
+		return fmt.Sprintf("no answer yet; last try at %s: %v", stamp(r.Failed), r.Err)
+	}
+	return fmt.Sprintf("no answer since %s; last try at %s: %v", stamp(r.Reached), stamp(r.Failed), r.Err)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func (g *Gateway) sortedEnvironments() []*environment {
+	var list []*environment
+	for _, name := range slices.Sorted(maps.Keys(g.environments)) {
+		list = append(list, g.environments[name])
 	}
 	return list
 }
@@ -93,9 +113,20 @@ type status struct {
 	Go        string        `json:"go"`
 	Draining  bool          `json:"draining"`
 	InFlight  int           `json:"in_flight_calls"`
+	Inngest   []server      `json:"inngest"`
 	Apps      []apps.Status `json:"apps"`
 	Endpoints []endpoint    `json:"endpoints"`
 	Memory    memory        `json:"memory"`
+}
+
+// server is an Inngest environment.
+type server struct {
+	Environment string    `json:"environment,omitempty"` // empty: that of apps that name none
+	URL         string    `json:"url"`
+	Reachable   bool      `json:"reachable"`
+	AnsweredAt  time.Time `json:"answered_at,omitzero"`
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
 type endpoint struct {
@@ -126,6 +157,14 @@ func (g *Gateway) status() status {
 		InFlight: g.inbound.InFlight(),
 		Apps:     g.apps.Status(),
 		Memory:   memory{g.budget.Used(), m.HeapAlloc},
+	}
+	for _, e := range g.sortedEnvironments() {
+		r := e.client.Reach()
+		one := server{Environment: e.name, URL: e.APIURL, Reachable: r.Reachable(), AnsweredAt: r.Reached, LastErrorAt: r.Failed}
+		if r.Err != nil {
+			one.LastError = r.Err.Error()
+		}
+		s.Inngest = append(s.Inngest, one)
 	}
 	for i, u := range g.upstreams {
 		for _, e := range u.Status() {

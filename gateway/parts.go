@@ -4,9 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -134,6 +132,9 @@ func (g *Gateway) newApps() (*apps.Registry, error) {
 			return nil, fmt.Errorf("app %s: %w", appID(a), err)
 		}
 		in := g.environments[a.Inngest]
+		if in == nil {
+			return nil, fmt.Errorf("app %s: no environment is called %q", appID(a), a.Inngest)
+		}
 		list = append(list, apps.App{
 			ID:           appID(a),
 			Path:         a.Path,
@@ -150,7 +151,6 @@ func (g *Gateway) newApps() (*apps.Registry, error) {
 	c := g.cfg
 	return apps.New(apps.Options{
 		Apps:         list,
-		Inngest:      g.environments[""].client,
 		Dialect:      apps.Dialect(c.Sync.Dialect),
 		StateDir:     c.StateDir,
 		PublicURL:    c.PublicURL,
@@ -252,10 +252,9 @@ func (g *Gateway) newOutbound() (*outbound.Server, error) {
 		})
 	}
 	var environments []outbound.Environment
-	for _, name := range slices.Sorted(maps.Keys(g.environments)) { // the unnamed one first
-		in := g.environments[name]
+	for _, in := range g.sortedEnvironments() { // the unnamed one first
 		environments = append(environments, outbound.Environment{
-			Name:     name,
+			Name:     in.name,
 			APIURL:   in.APIURL,
 			EventURL: in.EventURL,
 			Keys:     in.keys,

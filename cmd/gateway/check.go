@@ -17,6 +17,7 @@ func newCheckCommand(e env) *cobra.Command {
 		Long: `Reads the configuration that "gateway run" would read, changes nothing, and
 prints one line for each thing that is wrong: where it stands, what it is and
 what would be accepted. Exits 1 if there is any.`,
+		Example: `  gateway check --config gateway.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(config.Sources{File: file, Env: e.environ, Flags: cmd.Flags()})
 			var problems config.Problems
@@ -24,20 +25,27 @@ what would be accepted. Exits 1 if there is any.`,
 				for _, p := range problems {
 					fmt.Fprintln(cmd.OutOrStdout(), p)
 				}
-				return fmt.Errorf("%d problems", len(problems))
+				return fmt.Errorf("check: %s in the configuration", counted(len(problems), "problem"))
 			}
 			if err != nil {
 				return err
 			}
 			from := cfg.File()
 			if from == "" {
-				from = "environment"
+				from = "configuration from the environment and flags"
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good, %d apps\n", from, len(cfg.Apps))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good, %s\n", from, counted(len(cfg.Apps), "app"))
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")
-	config.AddFlags(cmd.Flags())
+	addConfigFlags(cmd, &file)
 	return cmd
+}
+
+// counted writes a number of things.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

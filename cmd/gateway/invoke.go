@@ -30,7 +30,7 @@ func newInvokeCommand(e env) *cobra.Command {
 it to the URL of an app or of a gateway. The answer is shown as it comes. The
 function really runs, up to its first step.`,
 		Example: `  gateway invoke http://127.0.0.1:3000/api/inngest --fn shop-confirm-order --event order.created --data '{"orderId": 7}'`,
-		Args:    cobra.ExactArgs(1),
+		Args:    takes(1, "URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if function == "" {
 				return usageError{errors.New("invoke: --fn is missing: the function's full id, app id first")}
@@ -101,8 +101,8 @@ func newCallBody(name, data, step string, now time.Time) ([]byte, error) {
 
 func postCall(ctx context.Context, to, function, step string, body []byte, k signature.Key) (*http.Response, error) {
 	target, err := url.Parse(to)
-	if err != nil || target.Host == "" {
-		return nil, usageError{fmt.Errorf("%q is not the URL of an app", to)}
+	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
+		return nil, usageError{fmt.Errorf("URL is %q, want the URL of an app such as http://127.0.0.1:3000/api/inngest", to)}
 	}
 	query := target.Query()
 	query.Set("fnId", function)
@@ -119,7 +119,11 @@ func postCall(ctx context.Context, to, function, step string, body []byte, k sig
 	req.Header.Set(inngest.HeaderSignature, signature.Sign(k, body, time.Now()))
 	// A redirect would take the signed body anywhere.
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return client.Do(req)
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, unreachable(to, err)
+	}
+	return resp, nil
 }
 
 // showAnswer prints status, header fields in order of name, and the body. A
@@ -141,10 +145,13 @@ func showAnswer(w io.Writer, resp *http.Response) error {
 		return fmt.Errorf("invoke: answer: %w", err)
 	}
 	fmt.Fprintln(w)
-	if resp.StatusCode >= 400 {
+	code := resp.Header.Get(inngest.HeaderGatewayError)
+	switch {
+	case code != "":
+		return fmt.Errorf("invoke: the gateway refused the call with status %d: %s", resp.StatusCode, code)
+	case resp.StatusCode >= 400:
 		return fmt.Errorf("invoke: the answer's status is %d", resp.StatusCode)
-	}
-	if resp.Header.Get(inngest.HeaderSDK) == "" {
+	case resp.Header.Get(inngest.HeaderSDK) == "":
 		return errors.New("invoke: the answer comes from no Inngest SDK: Inngest would count it as a failure")
 	}
 	return nil

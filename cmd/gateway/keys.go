@@ -1,66 +1,32 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 
-	"github.com/inngest-gateway/inngest-gateway/signature"
+	"github.com/spf13/cobra"
+
+	"github.com/inngest-gateway/inngest-gateway/gateway"
 )
 
-const signingKeyVariable = "INNGEST_SIGNING_KEY"
-
-// signingKey reads the key that a flag names, "env:NAME" or "file:PATH", or
-// the usual variable. A key itself on the command line is refused: other users
-// of the machine can read it there.
-func (e env) signingKey(reference string) (signature.Key, error) {
-	if reference == "" {
-		reference = "env:" + signingKeyVariable
+func newKeysCommand(env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Make local keys for an app",
+		Args:  knownCommand,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	text, err := e.secret(reference)
-	if err != nil {
-		return signature.Key{}, err
-	}
-	k, err := signature.ParseKey(text)
-	if err != nil {
-		return signature.Key{}, fmt.Errorf("%s: %w", reference, err)
-	}
-	return k, nil
-}
-
-// secret resolves "env:NAME" or "file:PATH".
-func (e env) secret(reference string) (string, error) {
-	kind, where, _ := strings.Cut(reference, ":")
-	switch kind {
-	case "env":
-		if v := e.lookup(where); v != "" {
-			return v, nil
-		}
-		return "", fmt.Errorf("no key: the variable %s is not set", where)
-	case "file":
-		b, err := os.ReadFile(where)
-		if err != nil {
-			return "", fmt.Errorf("no key: %w", err)
-		}
-		return strings.TrimSpace(string(b)), nil
-	default:
-		return "", usageError{errors.New("--key takes env:NAME or file:PATH, never the key itself")}
-	}
-}
-
-// maxStdin bounds what commands read from standard input: as much as the
-// largest body that the gateway itself takes.
-const maxStdin = 8 << 20
-
-func readBody(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxStdin+1))
-	if err != nil {
-		return nil, fmt.Errorf("standard input: %w", err)
-	}
-	if len(b) > maxStdin {
-		return nil, fmt.Errorf("standard input: more than %d bytes", maxStdin)
-	}
-	return b, nil
+	cmd.AddCommand(&cobra.Command{
+		Use:   "new",
+		Short: "Make a signing key and an event key for one app in mode resign",
+		Long: `Makes the two keys of an app in mode resign and prints them as the variables
+that its SDK reads. The gateway needs them too, as apps[].local.signing_key and
+apps[].local.event_key. They are stored nowhere.`,
+		Example: `  gateway keys new > shop.env`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "INNGEST_SIGNING_KEY=%s\nINNGEST_EVENT_KEY=%s\n",
+				gateway.NewSigningKey(), gateway.NewEventKey())
+			return err
+		},
+	})
+	return cmd
 }

@@ -7,6 +7,7 @@
 //	gateway verify    verify the signature of a body
 //	gateway send      send an event
 //	gateway invoke    send one signed call request to an app and show the answer
+//	gateway keys      make local keys for an app
 //	gateway health    ask a running gateway whether it is ready
 //	gateway version   print the version
 //
@@ -27,6 +28,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/inngest-gateway/inngest-gateway/gateway"
 )
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
@@ -36,20 +39,42 @@ func main() { os.Exit(run()) }
 
 // run is main with an exit status, for tests that run the command in process.
 func run() int {
-	// The first signal asks; the second is no longer caught and ends the
-	// process at once.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx, stop := interruptible(context.Background())
 	defer stop()
-
 	root := newRoot(env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()})
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
-	}
+	return tell(os.Stderr, root.ExecuteContext(ctx))
+}
+
+// interruptible returns a context that the first SIGINT or SIGTERM ends. From
+// then on signals do what they do by themselves: a second one ends the process
+// at once.
+func interruptible(parent context.Context) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals) // before anybody learns of the first one
+		cancel()
+	}()
+	return ctx, cancel
+}
+
+// tell writes what went wrong, and returns the exit status.
+func tell(w io.Writer, err error) int {
 	var usage usageError
-	if text := err.Error(); text != "" {
-		fmt.Fprintf(os.Stderr, "gateway: %s\n", strings.TrimRight(text, "\n"))
+	var logged *gateway.LoggedError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &logged):
+		return 1
+	}
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(w, "gateway: %s\n", strings.TrimRight(line, "\n"))
 	}
 	if errors.As(err, &usage) {
 		return 2
@@ -83,44 +108,98 @@ func newRoot(e env) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "gateway",
 		Short:         "Gateway between an Inngest server and app services",
+		Example:       "  gateway dev    # everything on this machine, with a sample app",
+		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q; see gateway --help", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          knownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%s: %w; see %s --help", cmd.CommandPath(), err, cmd.CommandPath())}
+		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
 		newRunCommand(e), newDevCommand(e), newCheckCommand(e),
-		newSignCommand(e), newVerifyCommand(e), newSendCommand(e),
-		newInvokeCommand(e), newHealthCommand(e), newVersionCommand(e),
+		newSignCommand(e), newVerifyCommand(e), newSendCommand(e), newInvokeCommand(e),
+		newKeysCommand(e), newHealthCommand(e), newVersionCommand(e),
 	)
+	root.SetHelpCommand(newHelpCommand())
 	for _, c := range root.Commands() {
-		c.Args = noArguments(c)
+		checkArguments(c)
 	}
 	return root
 }
 
-// noArguments makes positional arguments a usage error unless the command
-// takes some.
-func noArguments(c *cobra.Command) cobra.PositionalArgs {
+// newHelpCommand is cobra's, but that it does not take every word for a command.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Tell what a command does",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return knownCommand(cmd.Root(), args)
+			}
+			of.InitDefaultHelpFlag()
+			return of.Help()
+		},
+	}
+}
+
+// knownCommand refuses what is no command of cmd, and names those that may have
+// been meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q", strings.Join(args, " "))
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError{fmt.Errorf("%s; see %s --help", strings.TrimSuffix(text, ";"), cmd.CommandPath())}
+}
+
+// checkArguments makes wrong positional arguments of a command, and of those
+// below it, usage errors. A command takes none unless it says how many.
+func checkArguments(c *cobra.Command) {
+	for _, below := range c.Commands() {
+		checkArguments(below)
+	}
 	inner := c.Args
 	if inner == nil {
-		inner = cobra.NoArgs
+		inner = func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%q is one argument too many", args[0])
+			}
+			return nil
+		}
 	}
-	return func(cmd *cobra.Command, args []string) error {
+	if c.Name() == "help" {
+		return
+	}
+	c.Args = func(cmd *cobra.Command, args []string) error {
 		if err := inner(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%s: %w; see %s --help", cmd.CommandPath(), err, cmd.CommandPath())}
+			return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// takes wants arguments with those names, of which the last ones may be missing.
+func takes(least int, names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return fmt.Errorf("%s is missing", names[len(args)])
+		case len(args) > len(names):
+			return fmt.Errorf("%q is one argument too many", args[len(names)])
 		}
 		return nil
 	}

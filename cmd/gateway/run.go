@@ -19,6 +19,9 @@ Settings come from, each before the next: defaults, the file (--config, else
 GATEWAY_CONFIG, else ` + config.DefaultFile + ` if it is there), the environment
 (GATEWAY_… and INNGEST_…), flags. A sidecar of one app needs no file:
 GATEWAY_APP_URL and INNGEST_SIGNING_KEY are enough.`,
+		Example: `  INNGEST_SIGNING_KEY=signkey-prod-… gateway run --app-url http://127.0.0.1:3000/api/inngest
+  gateway run --config gateway.yaml
+  gateway run --config gateway.yaml --set listen.inngest=:9000`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(config.Sources{File: file, Env: e.environ, Flags: cmd.Flags()})
 			if err != nil {
@@ -31,7 +34,12 @@ GATEWAY_APP_URL and INNGEST_SIGNING_KEY are enough.`,
 			return g.Run(cmd.Context())
 		},
 	}
-	cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")
-	config.AddFlags(cmd.Flags())
+	addConfigFlags(cmd, &file)
 	return cmd
+}
+
+// addConfigFlags adds the flags that say what the configuration is.
+func addConfigFlags(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "config", "", "configuration file, YAML ($GATEWAY_CONFIG)")
+	config.AddFlags(cmd.Flags())
 }

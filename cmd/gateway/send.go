@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,7 +26,7 @@ func newSendCommand(e env) *cobra.Command {
 it from standard input. The event key comes from --key or INNGEST_EVENT_KEY.`,
 		Example: `  gateway send order.created '{"orderId": 7}'
   gateway send order.created - --url http://127.0.0.1:8288 < order.json`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: takes(1, "NAME", "DATA"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			event, err := newEvent(e.stdin, args, id)
 			if err != nil {
@@ -82,11 +81,12 @@ func newEvent(stdin io.Reader, args []string, id string) ([]byte, error) {
 
 // postEvent sends the event and returns its ids.
 func postEvent(ctx context.Context, base, key, environment string, event []byte) ([]string, error) {
-	target, err := url.JoinPath(base, "e", url.PathEscape(key))
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--url: %w", err)}
+	target, err := url.Parse(base)
+	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
+		return nil, usageError{fmt.Errorf("--url is %q, want http://host:port", base)}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(event))
+	target = target.JoinPath("e", url.PathEscape(key))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(event))
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +96,7 @@ func postEvent(ctx context.Context, base, key, environment string, event []byte)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		var withURL *url.Error
-		if errors.As(err, &withURL) {
-			err = withURL.Err // the URL holds the event key
-		}
-		return nil, fmt.Errorf("%s: %w", base, err)
+		return nil, unreachable(base, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -23,25 +24,24 @@ canonical form (RFC 8785), since some SDKs put it into that form before they
 verify: --canonical refuses one that is not.`,
 		Example: `  printf '{}' | gateway sign`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("at") && at < 0 {
+				return usageError{fmt.Errorf("sign: --at is %d, want Unix seconds", at)}
+			}
 			k, err := e.signingKey(key)
 			if err != nil {
-				return err
+				return fmt.Errorf("sign: %w", err)
 			}
 			body, err := readBody(e.stdin)
 			if err != nil {
-				return err
+				return fmt.Errorf("sign: %w", err)
 			}
 			if canonical {
-				form, err := signature.Canonical(body)
-				if err != nil {
-					return fmt.Errorf("body: %w", err)
-				}
-				if string(form) != string(body) {
-					return fmt.Errorf("body: not in canonical form (RFC 8785); that would be %d bytes, this is %d", len(form), len(body))
+				if err := checkCanonical(body); err != nil {
+					return fmt.Errorf("sign: %w", err)
 				}
 			}
 			when := time.Now()
-			if at != 0 {
+			if cmd.Flags().Changed("at") {
 				when = time.Unix(at, 0)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), signature.Sign(k, body, when))
@@ -52,4 +52,20 @@ verify: --canonical refuses one that is not.`,
 	cmd.Flags().Int64Var(&at, "at", 0, "time to sign for, Unix seconds (default now)")
 	cmd.Flags().BoolVar(&canonical, "canonical", false, "refuse a body that is not canonical JSON")
 	return cmd
+}
+
+// checkCanonical says where a body leaves the canonical form.
+func checkCanonical(body []byte) error {
+	form, err := signature.Canonical(body)
+	if err != nil {
+		return fmt.Errorf("the body has no canonical form: %w", err)
+	}
+	if bytes.Equal(form, body) {
+		return nil
+	}
+	at := 0
+	for at < min(len(form), len(body)) && form[at] == body[at] {
+		at++
+	}
+	return fmt.Errorf("the body is not in canonical form (RFC 8785), from byte %d on; without --canonical it is signed as it is", at)
 }

@@ -33,24 +33,24 @@ without white space at the end. Exits 1 and says why if it does not hold.`,
 			for _, reference := range keys {
 				k, err := e.signingKey(reference)
 				if err != nil {
-					return err
+					return fmt.Errorf("verify: %w", err)
 				}
 				ring = append(ring, k)
 			}
 			body, err := readBody(e.stdin)
 			if err != nil {
-				return err
+				return fmt.Errorf("verify: %w", err)
 			}
 			now := time.Now
-			if at != 0 {
+			if cmd.Flags().Changed("at") {
 				now = func() time.Time { return time.Unix(at, 0) }
 			}
 			v, err := signature.NewVerifier(signature.Options{Keys: ring, Tolerance: tolerance, MaxCanonical: maxStdin, Now: now})
 			if err != nil {
-				return err
+				return usageError{fmt.Errorf("verify: --tolerance: %w", err)}
 			}
 			if err := v.VerifyAnswer([]byte(header), body); err != nil {
-				return err
+				return refused(err, tolerance)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "good")
 			return err
@@ -61,4 +61,13 @@ without white space at the end. Exits 1 and says why if it does not hold.`,
 	cmd.Flags().Int64Var(&at, "at", 0, "verify as if it were this time, Unix seconds (default now)")
 	cmd.Flags().DurationVar(&tolerance, "tolerance", 5*time.Minute, "how far the signature's time may be off")
 	return cmd
+}
+
+// refused says why a signature does not hold, and where the limit is.
+func refused(err error, tolerance time.Duration) error {
+	var reject *signature.RejectError
+	if errors.As(err, &reject) && reject.Reason == signature.ReasonExpired {
+		return fmt.Errorf("verify: expired: %w, and %v are tolerated (--tolerance, --at)", err, tolerance)
+	}
+	return fmt.Errorf("verify: %w", err)
 }
