@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,11 +34,13 @@ type routeMetrics struct {
 // classes are those of a status, by its first digit.
 const classes = 6
 
+func classOf(digit int) string { return strconv.Itoa(digit) + "xx" }
+
 func (m *routeMetrics) bind(from *metrics.Inbound, app string) {
 	m.inFlight = from.InFlight.WithLabelValues(app)
 	for k := range m.requests {
 		for class := 1; class < classes; class++ {
-			m.requests[k][class] = from.Requests.WithLabelValues(app, kind(k).String(), string(rune('0'+class))+"xx")
+			m.requests[k][class] = from.Requests.WithLabelValues(app, kind(k).String(), classOf(class))
 		}
 	}
 	for i, name := range phaseNames {
@@ -53,11 +56,13 @@ func (x *exchange) account(writeErr error) {
 	s.inFlight.Add(-1)
 	o := outcome{x: x, writeErr: writeErr, phases: x.phases(time.Now())}
 	o.answerBytes = int64(len(x.answer.Body)) + x.stream.bytes
-	m, app := &s.nowhere, ""
+	app, requests := "", &s.nowhere
 	if x.route != nil {
-		m, app = &x.route.metrics, x.route.App
+		app, requests = x.route.App, &x.route.metrics.requests[x.kind]
 	}
+	requests[min(max(x.answer.Status/100, 1), classes-1)].Inc()
 	if x.counted {
+		m := &x.route.metrics
 		m.inFlight.Dec()
 		m.request.Observe(float64(len(x.call.Body)))
 		m.answer.Observe(float64(o.answerBytes))
@@ -67,7 +72,6 @@ func (x *exchange) account(writeErr error) {
 			}
 		}
 	}
-	m.requests[x.kind][min(max(x.answer.Status/100, 1), classes-1)].Inc()
 	if code := string(x.answer.Code); code != "" {
 		s.opts.Metrics.Refusals.WithLabelValues(app, code).Inc()
 		if reason, ok := strings.CutPrefix(code, "signature_"); ok {

@@ -64,6 +64,7 @@ func (l *listener) drain() {
 	if !l.drained.CompareAndSwap(0, time.Now().Add(drainLimit).UnixNano()) {
 		return
 	}
+	deferAccept(l.Listener, false)
 	if !l.slice() {
 		l.Listener.Close()
 	}

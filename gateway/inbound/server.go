@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/metrics"
 )
@@ -61,8 +63,8 @@ type Server struct {
 	blocks    blocks
 	exchanges sync.Pool
 	coders    coders
-	nowhere   routeMetrics // of requests on no app's path
-	full      []byte       // what a connection is told for which there is no room
+	nowhere   [classes]prometheus.Counter // requests on no app's path
+	full      []byte                      // what a connection is told for which there is no room
 
 	tick       time.Duration // of the sweeper; tests shorten it
 	bodyWindow time.Duration
@@ -84,7 +86,9 @@ func New(o Options) (*Server, error) {
 	s := &Server{opts: o, tick: sweepTick, bodyWindow: bodyWindow, done: make(chan struct{})}
 	s.blocks.max = max(o.MaxHead, smallBlock)
 	s.logger = &callLog{log: o.Log, every: uint64(o.LogEvery)}
-	s.nowhere.bind(o.Metrics, "")
+	for class := 1; class < classes; class++ {
+		s.nowhere[class] = o.Metrics.Requests.WithLabelValues("", kindOther.String(), classOf(class))
+	}
 	s.full = fullAnswer(o.MaxConnections)
 	s.table.Store(&Table{})
 	return s, nil
@@ -124,6 +128,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Unlock()
 	defer close(s.done)
 
+	deferAccept(ln, true)
 	stop := make(chan struct{})
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { s.sweep(stop) })
