@@ -58,7 +58,7 @@ func New(o Options) (*Handler, error) {
 	case JSON:
 		inner = slog.NewJSONHandler(q, &slog.HandlerOptions{Level: o.Level})
 	case Text:
-		inner = tint.NewHandler(q, &tint.Options{Level: o.Level, NoColor: true, TimeFormat: "15:04:05.000"})
+		inner = tint.NewTextHandler(q, &tint.Options{Level: o.Level, NoColor: true, TimeFormat: "15:04:05.000"})
 	default:
 		return nil, fmt.Errorf("logs: format %q is none of %s, %s", o.Format, JSON, Text)
 	}
