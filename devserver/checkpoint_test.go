@@ -119,15 +119,13 @@ func TestCheckpoint_ofAnOldGeneration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := NewClock()
-			s, base := newServer(t, Options{Clock: clock, Fenced: c.fenced, CallTimeout: 10 * time.Millisecond})
-			d, hold, first := held(t, s, base, result("never"), reply{status: 206, body: "[" + stepRun("s2", `"two"`) + "]"}, result("1"))
-			defer close(hold)
-			until(t, s, "js-cp-slow", "Error", 1) // the server gave the call up, the app goes on
-			d.mu.Lock()
-			d.hold["js-cp-slow"] = make(chan struct{})
-			d.mu.Unlock()
+			s, base := newServer(t, Options{Clock: clock, Fenced: c.fenced})
+			d, hold, first := held(t, s, base, reply{cut: true}, ops(stepRun("s2", `"two"`)), result("1"))
+			hold <- struct{}{}
+			until(t, s, "js-cp-slow", "Error", 1) // the connection is lost, the app goes on
 			clock.Advance(time.Minute)
 			<-d.came // generation 2
+			defer close(hold)
 			status, h, body := checkpoint(t, c.number, base, first, time.Now().Add(-c.started))
 			if diff := answerDiffers(t, record(t, c.number).Response, status, h, body); diff != "" {
 				t.Error(diff)
@@ -142,14 +140,11 @@ func TestCheckpoint_ofAnOldGeneration(t *testing.T) {
 
 func TestCheckpoint_beforeTheNextGenerationIsCarriedByItAsRecorded(t *testing.T) {
 	clock := NewClock()
-	s, base := newServer(t, Options{Clock: clock, CallTimeout: 10 * time.Millisecond})
-	d, hold, first := held(t, s, base, result("never"), recordedReply(t, "137"), result("1"))
-	defer close(hold)
+	s, base := newServer(t, Options{Clock: clock})
+	d, hold, first := held(t, s, base, reply{cut: true}, recordedReply(t, "137"), result("1"))
+	close(hold)
 	until(t, s, "js-cp-slow", "Error", 1)
 	checkpoint(t, "135", base, first, time.Now())
-	d.mu.Lock()
-	delete(d.hold, "js-cp-slow")
-	d.mu.Unlock()
 	clock.Advance(time.Minute)
 	ended(t, s, "js-cp-slow", 1)
 	got := d.callsOf("js-cp-slow")[1]

@@ -20,6 +20,7 @@ type reply struct {
 	header map[string]string // beside those of an SDK
 	body   string
 	bare   bool // no SDK's headers
+	cut    bool // the connection is lost before an answer
 }
 
 // ops and result make the usual replies.
@@ -110,6 +111,9 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (r reply) write(w http.ResponseWriter) {
+	if r.cut {
+		panic(http.ErrAbortHandler)
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	if !r.bare {
