@@ -14,7 +14,8 @@
 //     send it, or plain, as the Go SDK does for checkpoints) is exchanged for
 //     the real one; the real key itself passes as it is. A request without a
 //     known token is refused with 401 unless an app is configured that needs
-//     none (strip) or brings its own (passthrough).
+//     none (strip) or brings its own (passthrough). Where none is needed, a
+//     request that a page in a browser may have sent is refused all the same.
 //  4. A body that fits the limit is read whole, so that the request can be sent
 //     again with the next key after a 401 or 403; longer ones and uploads that
 //     are streams by nature are passed on as they arrive and are sent once.
