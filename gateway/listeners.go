@@ -72,6 +72,7 @@ func listen(at string) (net.Listener, error) {
 	}
 	// Peers that vanished are noticed after 15 s and three unanswered probes.
 	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	// Nothing is waited for here that a context could end.
 	return lc.Listen(context.Background(), network, address)
 }
 
