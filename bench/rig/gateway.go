@@ -1,0 +1,191 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// BuildGateway builds the gateway, statically as it is released, into dir and
+// returns the path of the binary. It needs the go command and a working
+// directory inside the repository.
+func BuildGateway(ctx context.Context, dir string) (string, error) {
+	binary := filepath.Join(dir, "gateway")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary,
+		"github.com/inngest-gateway/inngest-gateway/cmd/gateway")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the gateway: %w\n%s", err, bytes.TrimSpace(out))
+	}
+	return binary, nil
+}
+
+// GatewayOptions configures a Gateway.
+type GatewayOptions struct {
+	Binary      string
+	Dir         string // for its configuration
+	App         string // host:port of the app
+	Path        string // of the app, here and there
+	Key         string // signing key
+	Memory      string // limits.memory; empty: the default
+	Environment []string
+}
+
+// A Gateway is a gateway in a process of its own.
+type Gateway struct {
+	*Process
+	Inngest string // the listener that Inngest calls, host:port
+	Admin   string
+}
+
+// One app in mode passthrough; what is not said is the default. Successful calls
+// are not logged: one in a million.
+const gatewayConfig = `
+inngest: {signing_key: env:INNGEST_SIGNING_KEY, api_url: "http://%[1]s", event_url: "http://%[1]s"}
+listen: {inngest: "%[2]s", apps: "%[3]s", admin: "%[4]s"}
+public_url: http://%[2]s
+log: {sample: 1000000}
+admin: {pprof: true}
+limits: {%[6]s}
+apps:
+  - id: bench
+    path: %[5]s
+    upstream: {endpoints: ["http://%[1]s"]}
+`
+
+// StartGateway starts a gateway and waits until it is ready.
+func StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
+	addresses, err := FreeAddresses(3)
+	if err != nil {
+		return nil, err
+	}
+	limits := ""
+	if o.Memory != "" {
+		limits = "memory: " + o.Memory
+	}
+	file := filepath.Join(o.Dir, "gateway.yaml")
+	text := fmt.Sprintf(gatewayConfig, o.App, addresses[0], addresses[1], addresses[2], o.Path, limits)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	// Nothing of the caller's environment configures it.
+	env := append([]string{"INNGEST_SIGNING_KEY=" + o.Key}, o.Environment...)
+	p, err := Start("gateway", env, o.Binary, "run", "--config", file)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{Process: p, Inngest: addresses[0], Admin: addresses[2]}
+	if err := g.ready(ctx); err != nil {
+		return nil, errors.Join(err, p.Kill())
+	}
+	return g, nil
+}
+
+// FreeAddresses returns addresses on loopback that were free a moment ago.
+func FreeAddresses(n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close()
+		addresses = append(addresses, ln.Addr().String())
+	}
+	return addresses, nil
+}
+
+func (g *Gateway) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := g.get(ctx, "/readyz")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-g.ended:
+			return g.gone()
+		case <-ctx.Done():
+			return fmt.Errorf("the gateway is not ready: %w\n%s", err, g.output)
+		case <-tick.C:
+		}
+	}
+}
+
+// Profile lets the gateway profile its processor time for d.
+func (g *Gateway) Profile(ctx context.Context, d time.Duration) ([]byte, error) {
+	return g.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))))
+}
+
+// Goroutines returns how many there are in the gateway.
+func (g *Gateway) Goroutines(ctx context.Context) (int, error) {
+	text, err := g.get(ctx, "/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		return 0, err
+	}
+	var n int
+	if _, err := fmt.Sscanf(string(text), "goroutine profile: total %d", &n); err != nil {
+		return 0, fmt.Errorf("goroutine profile: %w", err)
+	}
+	return n, nil
+}
+
+// Metrics returns the gateway's metrics, each summed over its labels.
+func (g *Gateway) Metrics(ctx context.Context) (map[string]float64, error) {
+	text, err := g.get(ctx, "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	sums := map[string]float64{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		at := strings.LastIndexByte(line, ' ')
+		value, err := strconv.ParseFloat(line[at+1:], 64)
+		if err != nil {
+			return nil, fmt.Errorf("metric %q: %w", line, err)
+		}
+		name, _, _ := strings.Cut(line[:at], "{")
+		sums[name] += value
+	}
+	return sums, nil
+}
+
+func (g *Gateway) get(ctx context.Context, path string) ([]byte, error) {
+	return Get(ctx, "http://"+g.Admin+path)
+}
+
+// Get fetches what must be there, on a connection of its own: none may be left
+// open while connections are counted.
+func Get(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s\n%s", url, resp.Status, text)
+	}
+	return text, err
+}
