@@ -48,11 +48,13 @@ lint: bin/staticcheck ## gofmt, go vet and staticcheck over every module
 fuzz: ## fuzz every fuzz target for FUZZTIME (30s)
 	FUZZTIME=$(FUZZTIME) tools/fuzz.sh
 
-bench: ## run the benchmarks
+bench: ## run the benchmarks, and compare the gateway with others (bench/README.md)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./bench/cmd/bench
 
 soak: ## load a gateway for SOAKTIME (10m) and watch for what grows or fails
 	$(GO) -C test/sdk test $(RACE) -timeout 0 -count 1 -v -run '^TestSoak$$' . -soak $(SOAKTIME)
+	$(GO) run ./bench/soak -for $(SOAKTIME)
 
 docs: ## rewrite the golden files and the generated references from the code
 	@set -e; for dir in $$(git grep -lE 'flag\.Bool\("update"' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do \
