@@ -70,6 +70,8 @@ func TestServer_judgesAnswers(t *testing.T) {
 		"a 206 that is no JSON":               {reply{status: 206, body: "x"}, want{Completed, 2, `"second"`, ""}},
 		"a 206 with one op alone":             {reply{status: 206, body: stepRun("a", "1")}, want{Completed, 2, `"second"`, ""}},
 		"RunComplete":                         {ops(`{"op":"RunComplete","id":"0737c22d3bfae812339732d14d8c7dbd6dc4e09c","data":{"r":1}}`), want{Completed, 1, `{"r":1}`, ""}},
+		"SyncRunComplete":                     {ops(`{"op":"SyncRunComplete","id":"x","data":{"data":{"status":200,"body":"x"}}}`), want{Completed, 1, `{"status":200,"body":"x"}`, ""}},
+		"SyncRunComplete without data":        {ops(`{"op":"SyncRunComplete","id":"x","data":1}`), want{Completed, 2, `"second"`, ""}},
 		"RunComplete without data":            {ops(`{"op":"RunComplete","id":"0737c22d3bfae812339732d14d8c7dbd6dc4e09c"}`), want{Completed, 1, `null`, ""}},
 		"DiscoveryRequest":                    {ops(op("DiscoveryRequest", "d", ``)), want{Completed, 2, `"second"`, ""}},
 		"an empty 206":                        {ops(), want{Completed, 2, `"second"`, ""}},

@@ -16,11 +16,15 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
-// errAppID is the answer to a body without appName (recording 38).
-var errAppID = errors.New("App ID required")
+// said is an error in the server's own words, which apps may look for.
+type said string
 
-// errInvalidFunction is the answer to a function that the server cannot take.
-var errInvalidFunction = errors.New("At least one function is invalid")
+func (e said) Error() string { return string(e) }
+
+const (
+	errAppID           = said("App ID required") // no appName (recording 38)
+	errInvalidFunction = said("At least one function is invalid")
+)
 
 // handleRegister is POST /fn/register.
 func (s *Server) handleRegister(w http.ResponseWriter, r *http.Request) {

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -88,7 +87,7 @@ type answer struct {
 }
 
 // errTooLarge is an answer over the server's limit.
-var errTooLarge = errors.New("Your function's response body exceeds the maximum size limit")
+const errTooLarge = said("Your function's response body exceeds the maximum size limit")
 
 // exchange sends one call and reads its answer.
 func (s *Server) exchange(ctx context.Context, req *http.Request) (*answer, error) {

@@ -1,7 +1,6 @@
 package devserver
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,14 +45,14 @@ func (s *Server) handleEvents(w http.ResponseWriter, r *http.Request) {
 }
 
 // errNoEvents is the answer to a body that holds neither an object nor a list.
-var errNoEvents = errors.New("Request body must contain an event object or an array of event objects")
+const errNoEvents = said("Request body must contain an event object or an array of event objects")
 
 // takeEvents takes the events of a body one after the other and stops at the
 // first bad one: those before it were accepted.
 func (s *Server) takeEvents(body io.Reader, h http.Header) (ids []string, err error) {
 	take := func(raw json.RawMessage) error {
 		if len(raw) > inngest.MaxEventBytes {
-			return fmt.Errorf("Event is over the max size: Max %d bytes / Size %d bytes", inngest.MaxEventBytes, len(raw))
+			return said(fmt.Sprintf("Event is over the max size: Max %d bytes / Size %d bytes", inngest.MaxEventBytes, len(raw)))
 		}
 		ev, err := s.parseEvent(raw)
 		if err != nil {
@@ -63,21 +62,21 @@ func (s *Server) takeEvents(body io.Reader, h http.Header) (ids []string, err er
 		ids = append(ids, s.accept(ev))
 		return nil
 	}
-	var all bytes.Buffer
-	d := json.NewDecoder(io.TeeReader(body, &all))
+	d := json.NewDecoder(body)
 	token, err := d.Token()
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, nil
 	case token == json.Delim('{'):
-		if _, err := io.Copy(&all, body); err != nil {
+		raw, err := io.ReadAll(io.MultiReader(strings.NewReader("{"), d.Buffered(), body))
+		if err != nil {
 			return nil, err
 		}
-		return ids, take(bytes.TrimLeft(all.Bytes(), " \t\r\n"))
+		return ids, take(raw)
 	case token == json.Delim('['):
 		for d.More() {
 			if len(ids) == inngest.MaxEventsPerRequest {
-				return ids, fmt.Errorf("Cannot have more than %d events in a batch", inngest.MaxEventsPerRequest)
+				return ids, said(fmt.Sprintf("Cannot have more than %d events in a batch", inngest.MaxEventsPerRequest))
 			}
 			var raw json.RawMessage
 			if err := d.Decode(&raw); err != nil {
@@ -89,7 +88,8 @@ func (s *Server) takeEvents(body io.Reader, h http.Header) (ids []string, err er
 		}
 		return ids, nil // what follows the list is never read (recording 120)
 	}
-	form, err := parseForm(h.Get("Content-Type"), io.MultiReader(bytes.NewReader(all.Bytes()), body))
+	// A form: the decoder has not taken a byte of what is no JSON.
+	form, err := parseForm(h.Get("Content-Type"), io.MultiReader(d.Buffered(), body))
 	if err != nil {
 		return nil, err
 	}

@@ -165,7 +165,7 @@ func (s *Server) drop(j *job) {
 }
 
 // errNotSDK is what the server says of a 2xx without x-inngest-sdk.
-var errNotSDK = errors.New("The response did not come from an Inngest SDK")
+const errNotSDK = said("The response did not come from an Inngest SDK")
 
 // settleOps acts on a 206.
 func (s *Server) settleOps(j *job, a *answer, line Call) {

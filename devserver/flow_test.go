@@ -66,10 +66,7 @@ func TestMatch(t *testing.T) {
 		"a text for a number":          {`{"event":"a","expression":"event.data.n > 1"}`, "a", `{"n":"2"}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := newMatcher()
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := newMatcher()
 			f := &function{}
 			if err := json.Unmarshal([]byte(`{"triggers":[`+c.trigger+`]}`), &f.config); err != nil {
 				t.Fatal(err)

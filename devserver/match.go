@@ -17,22 +17,20 @@ import (
 // matcher evaluates the CEL expressions of triggers, waits, cancellations and
 // keys. They see "event" (what started the run) and "async" (what came in).
 type matcher struct {
-	env      *cel.Env
+	env      func() (*cel.Env, error) // made when it is first needed: it takes milliseconds
 	mu       sync.Mutex
 	programs map[string]cel.Program
 }
 
-func newMatcher() (*matcher, error) {
-	env, err := cel.NewEnv(
-		cel.Variable("event", cel.DynType),
-		cel.Variable("async", cel.DynType),
-		cel.CrossTypeNumericComparisons(true),
-		cel.OptionalTypes(),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("devserver: CEL: %w", err)
-	}
-	return &matcher{env: env, programs: map[string]cel.Program{}}, nil
+func newMatcher() *matcher {
+	return &matcher{programs: map[string]cel.Program{}, env: sync.OnceValues(func() (*cel.Env, error) {
+		return cel.NewEnv(
+			cel.Variable("event", cel.DynType),
+			cel.Variable("async", cel.DynType),
+			cel.CrossTypeNumericComparisons(true),
+			cel.OptionalTypes(),
+		)
+	})}
 }
 
 // check tells whether an expression compiles.
@@ -47,11 +45,15 @@ func (m *matcher) program(expr string) (cel.Program, error) {
 	if p, ok := m.programs[expr]; ok {
 		return p, nil
 	}
-	ast, issues := m.env.Compile(expr)
+	env, err := m.env()
+	if err != nil {
+		return nil, fmt.Errorf("environment of expressions: %w", err)
+	}
+	ast, issues := env.Compile(expr)
 	if issues.Err() != nil {
 		return nil, fmt.Errorf("expression %q: %w", expr, issues.Err())
 	}
-	p, err := m.env.Program(ast)
+	p, err := env.Program(ast)
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w", expr, err)
 	}

@@ -67,10 +67,8 @@ func New(o Options) (*Server, error) {
 			return nil, fmt.Errorf("devserver: %w", err)
 		}
 	}
+	s.match = newMatcher()
 	var err error
-	if s.match, err = newMatcher(); err != nil {
-		return nil, err
-	}
 	if s.page, err = newPage(); err != nil {
 		return nil, err
 	}

@@ -148,7 +148,6 @@ type job struct {
 	generation int
 	timer      *timer
 	calling    bool
-	redeliver  bool      // dispatched again although its call has not ended
 	sent       time.Time // when the running generation was dispatched
 	held       bool      // holds its run's concurrency slots
 }
