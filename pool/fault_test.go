@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,18 +46,8 @@ func drain(a *call.Answer) (string, error) {
 	if a.Stream == nil {
 		return string(a.Body), nil
 	}
-	var b strings.Builder
-	buf := make([]byte, 1000)
-	for {
-		n, err := a.Stream.Read(buf)
-		b.Write(buf[:n])
-		if err != nil {
-			if err.Error() == "EOF" {
-				err = nil
-			}
-			return b.String(), err
-		}
-	}
+	body, err := io.ReadAll(a.Stream)
+	return string(body), err
 }
 
 func TestDo_makesOfEachFaultWhatItIs(t *testing.T) {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,8 +48,8 @@ func (o Options) inMemory(n *faultyapp.Network) Options {
 	return o
 }
 
-// newUpstreamFor builds an upstream and runs it until the test ends, when
-// nothing may be charged to the budget any more.
+// run builds an upstream and runs it until the test ends, when nothing may be
+// charged to the budget any more.
 func run(t testing.TB, o Options) *Upstream {
 	t.Helper()
 	u, err := New(o)
@@ -108,18 +108,11 @@ func read(t testing.TB, a *call.Answer) string {
 	if a.Stream == nil {
 		return string(a.Body)
 	}
-	var b strings.Builder
-	buf := make([]byte, 1000)
-	for {
-		n, err := a.Stream.Read(buf)
-		b.Write(buf[:n])
-		if err != nil {
-			if err.Error() != "EOF" {
-				t.Errorf("stream: %v", err)
-			}
-			return b.String()
-		}
+	body, err := io.ReadAll(a.Stream)
+	if err != nil {
+		t.Errorf("stream: %v", err)
 	}
+	return string(body)
 }
 
 // wantError checks that err is an *Error with that code.
@@ -146,19 +139,20 @@ func TestDo_usesOneConnectionForManyCalls(t *testing.T) {
 	}
 }
 
-func TestDo_inMemory(t *testing.T) {
+// bubble runs a test on an app in memory that answers as serve does.
+func bubble(t *testing.T, serve func(*faultyapp.Exchange) bool, test func(*testing.T, *Upstream, *faultyapp.App), change ...func(*Options)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var network faultyapp.Network
 		app := faultyapp.Start(t, faultyapp.Options{Listener: network.Listen("app:80")})
-		u := run(t, options(t, "http://app:80").inMemory(&network))
-		for i := range 1000 {
-			body := fmt.Sprint("call ", i)
-			if got := mustDo(t, u, post(body)); got != faultyapp.Own(body) {
-				t.Fatalf("answer %q to %q", got, body)
-			}
+		if serve != nil {
+			app.Make(faultyapp.Fault{Serve: serve})
 		}
-		if n := app.Accepted(); n != 1 {
-			t.Errorf("%d connections for 1000 calls one after another", n)
+		o := options(t, "http://app:80").inMemory(&network)
+		for _, c := range change {
+			c(&o)
 		}
+		test(t, run(t, o), app)
+		app.Stop()
 	})
 }
