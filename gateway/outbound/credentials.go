@@ -88,6 +88,9 @@ func (c *credentials) addLocal(a *App) error {
 		if c.real[f] != nil {
 			return fmt.Errorf("outbound: app %s: its local signing key is the real one", a.ID)
 		}
+		if other := c.local[f]; other != nil && other != a {
+			other.shared = true
+		}
 		if err := add(c.local, f, "signing key"); err != nil {
 			return err
 		}

@@ -61,7 +61,8 @@ type App struct {
 	Local         signature.Keyring // its local keys; needed for Resign
 	LocalEventKey string            // empty: none
 
-	env *Environment
+	env    *Environment
+	shared bool // its local signing key is another app's too, and does not tell them apart
 }
 
 func (o *Options) check() error {

@@ -28,7 +28,7 @@ func (s *Server) register(rc *fasthttp.RequestCtx, q *request) *refusal {
 		return r
 	}
 	registration := apps.Registration{Query: q.query, Header: q.header, Body: x.body.buffer.Bytes()}
-	if g.app != nil {
+	if g.app != nil && !g.app.shared {
 		registration.From = g.app.ID
 	}
 	result, err := s.opts.Registry.Register(ctx, registration)

@@ -74,6 +74,22 @@ func TestServer_believesRegistrationsWithAKnownTokenAlone(t *testing.T) {
 	}
 }
 
+// Apps of one team may share a local key. Which of them registers is then in the
+// registration alone.
+func TestServer_takesRegistrationsOfEveryAppThatHasTheKey(t *testing.T) {
+	o := options(t, "http://127.0.0.1:1", apps.Resign)
+	second := o.Apps[0]
+	second.ID, second.LocalEventKey = "cart", ""
+	o.Apps = append(o.Apps, second)
+	l := serve(t, o)
+	if res, body := l.do(t, "POST", "/fn/register", "{}", "Authorization: Bearer "+token(t, localKey)); res.StatusCode != 200 {
+		t.Fatalf("answer = %d %s", res.StatusCode, body)
+	}
+	if got := l.registry.got; len(got) != 1 || got[0].From != "" {
+		t.Errorf("registry got %v, want one that names no app", got)
+	}
+}
+
 func TestServer_tellsWhatTheRegistryRefuses(t *testing.T) {
 	o := options(t, "http://127.0.0.1:1", apps.Strip)
 	registry := o.Registry.(*registryDouble)
