@@ -102,6 +102,7 @@ type Breaker struct {
 	mu      sync.Mutex
 	counter *gobreaker.CircuitBreaker[struct{}]
 	since   time.Time // of the present state
+	inRow   int       // failures since the last success, however long ago they were
 	probe   *Probe    // the one that has no verdict yet
 	changed []change  // to be told once mu is released
 	telling bool
@@ -130,7 +131,7 @@ func New(o Options) (*Breaker, error) {
 }
 
 func (b *Breaker) mustOpen(c gobreaker.Counts) bool {
-	if limit := b.opt.ConsecutiveFailures; limit > 0 && c.ConsecutiveFailures >= uint32(limit) {
+	if limit := b.opt.ConsecutiveFailures; limit > 0 && b.inRow >= limit {
 		return true
 	}
 	return b.opt.FailureRatio > 0 && c.Requests >= uint32(b.opt.MinCalls) &&
@@ -166,8 +167,11 @@ func (t Ticket) Done(o Outcome) {
 // count gives the counter a verdict of now.
 func (b *Breaker) count(o Outcome) {
 	verdict := succeeded
+	b.inRow++
 	if o == Failure {
 		verdict = failed
+	} else {
+		b.inRow = 0
 	}
 	_, _ = b.counter.Execute(verdict) // the error is the verdict itself
 }

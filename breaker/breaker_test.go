@@ -148,6 +148,20 @@ func TestBreaker_forgetsWhatIsOlderThanTheWindow(t *testing.T) {
 	})
 }
 
+func TestBreaker_countsFailuresInARowHoweverFarApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t)
+		for range 3 {
+			b.wantState(t, Closed)
+			b.call(t, Failure)
+			time.Sleep(time.Minute)
+		}
+		if b.Closed() {
+			t.Error("three failures in a row, a minute apart, did not open it")
+		}
+	})
+}
+
 func TestBreaker_countsVerdictsWhenTheyCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(t)

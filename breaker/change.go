@@ -15,7 +15,7 @@ func (b *Breaker) onChange(_ string, from, to gobreaker.State) {
 		epoch++
 	}
 	b.epoch.Store(epoch)
-	b.since = time.Now()
+	b.since, b.inRow = time.Now(), 0
 	b.gauge(c.from).Dec()
 	b.gauge(c.to).Inc()
 	b.opt.Metrics.Transitions.WithLabelValues(b.opt.App, b.opt.Endpoint, c.to.String()).Inc()

@@ -4,8 +4,9 @@
 //
 // A breaker has three states:
 //
-//	closed     calls pass. It opens after ConsecutiveFailures in a row, or when
-//	           at least FailureRatio of MinCalls or more within Window failed.
+//	closed     calls pass. It opens after ConsecutiveFailures in a row, however
+//	           far apart, or when at least FailureRatio of MinCalls or more
+//	           within Window failed.
 //	open       nothing passes for OpenFor.
 //	half-open  calls do not pass; one probe at a time does. HalfOpenProbes good
 //	           ones in a row close the breaker, a bad one opens it again.

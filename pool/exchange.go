@@ -14,8 +14,8 @@ import (
 // maxInterim is how many 1xx answers may come before the answer.
 const maxInterim = 8
 
-// writeGrace is how long an answer waits for the end of its request's writing.
-// A writer that is done but has not said so yet says it at once.
+// writeGrace is how long the end of an exchange waits for the other direction:
+// what is done but has not said so yet says it at once.
 const writeGrace = 20 * time.Millisecond
 
 var errHeadTooLarge = errors.New("the head is larger than the limit")
@@ -91,6 +91,11 @@ func (c *conn) writeLarge() {
 	c.buffers = c.vec[:]
 	n, err := c.buffers.WriteTo(c.nc)
 	c.vec = [2][]byte{}
+	if err != nil {
+		// What the app said before it stopped reading is here by now; more will
+		// not come. The connection is not used again.
+		c.nc.SetReadDeadline(time.Now().Add(writeGrace))
+	}
 	c.written <- written{n, err}
 }
 
