@@ -2,6 +2,7 @@ package faultyapp
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -65,7 +66,11 @@ func (x *Exchange) Hang() { <-x.app.over }
 
 // Reset ends the connection with a reset instead of an orderly end.
 func (x *Exchange) Reset() {
-	switch c := x.Conn.(type) {
+	below := x.Conn
+	if c, ok := below.(*tls.Conn); ok {
+		below = c.NetConn()
+	}
+	switch c := below.(type) {
 	case *net.TCPConn:
 		c.SetLinger(0)
 		c.Close()
