@@ -190,7 +190,7 @@ func TestBreaker_isClosedByProbesAlone(t *testing.T) {
 		b.wantState(t, Open)
 		time.Sleep(5*time.Second - 1)
 		b.wantState(t, Open)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		b.wantState(t, HalfOpen)
 		if _, ok := b.Allow(); ok || b.Closed() {
 			t.Error("a half-open breaker takes a call")

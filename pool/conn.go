@@ -79,6 +79,7 @@ func (c *conn) begin() uint64 {
 func (c *conn) end() bool {
 	c.deadline.Store(0)
 	use := c.state.Load()
+	//lint:ignore SA4016 connIdle is 0 by its place in the list: the line says which state follows
 	return use&connMask == connBusy && c.state.CompareAndSwap(use, use&^connMask|connIdle)
 }
 
