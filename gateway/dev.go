@@ -34,6 +34,9 @@ const samplePath = "/api/inngest"
 // firstEvent is what the sample app is sent.
 const firstEvent = `{"name":"demo/hello","data":{"name":"Ada"}}`
 
+// tellWaitAfter is how long an end may take before people are told why.
+const tellWaitAfter = time.Second
+
 // A Dev is a gateway with an embedded development server and, where the
 // configuration has no app, the sample app. It is for trying things out.
 type Dev struct {
@@ -117,10 +120,12 @@ func (d *Dev) Run(ctx context.Context) error {
 			stopGateway()
 		}
 		<-ctx.Done()
-		if n := d.gateway.inbound.InFlight(); n > 0 {
-			d.tell.printf("Waiting for running calls to end: %d. Interrupt again to end at once.\n", n)
+		select {
+		case gatewayErr = <-ended:
+		case <-time.After(tellWaitAfter):
+			d.tell.printf("Waiting for running calls to end: %d. Interrupt again to end at once.\n", d.gateway.inbound.InFlight())
+			gatewayErr = <-ended
 		}
-		gatewayErr = <-ended
 	}
 	stopRest()
 	working.Wait()
@@ -139,7 +144,7 @@ func (d *Dev) start(ctx context.Context, working *sync.WaitGroup) error {
 		SigningKey: d.config.signingKey,
 		EventKeys:  []string{d.config.eventKey},
 		AppURLs:    d.appURLs(),
-		Observer:   d.tell.step,
+		Observer:   d.observe,
 		Log:        log.With("part", "development server"),
 	}); err != nil {
 		return err
@@ -198,28 +203,27 @@ func (d *Dev) greet(ctx context.Context) error {
 	return err
 }
 
-// announce says of each app when it is registered for the first time.
+// announce says of each app when it is registered, until it was said of all.
 func (d *Dev) announce(ctx context.Context) {
-	told := map[string]bool{}
-	for len(told) < len(d.config.Apps) {
-		var news []devserver.App
-		err := d.server.WaitFor(ctx, func(apps []devserver.App, _ []devserver.Run) bool {
-			news = nil
-			for _, a := range apps {
-				if !told[a.Name] {
-					news = append(news, a)
-				}
-			}
-			return len(news) > 0
-		})
+	for {
+		count, _ := d.tell.knows("")
+		if count >= len(d.config.Apps) {
+			return
+		}
+		err := d.server.WaitFor(ctx, func(apps []devserver.App, _ []devserver.Run) bool { return len(apps) > count })
 		if err != nil {
 			return // ctx has ended
 		}
-		for _, a := range news {
-			told[a.Name] = true
-			d.tell.registered(a)
-		}
+		d.tell.registered(d.server.Apps())
 	}
+}
+
+// observe tells what happened to a run; that its app is registered comes first.
+func (d *Dev) observe(e devserver.StepEvent) {
+	if _, known := d.tell.knows(e.App); !known {
+		d.tell.registered(d.server.Apps())
+	}
+	d.tell.step(e)
 }
 
 // serve serves until ctx ends.

@@ -127,6 +127,10 @@ func (l *patientListener) Accept() (net.Conn, error) {
 	}
 }
 
+// Close may be called again: a server that is shut down closes what may have
+// ended before.
+func (l *patientListener) Close() error { return closeListener(l.Listener) }
+
 func (l *patientListener) tell(err error) {
 	if time.Since(l.told) < tellEvery {
 		l.untold++

@@ -109,18 +109,18 @@ func (g *Gateway) sortedEnvironments() []*environment {
 
 // status is the state of everything, for people and pages.
 type status struct {
-	Version   string        `json:"version"`
-	Go        string        `json:"go"`
-	Draining  bool          `json:"draining"`
-	InFlight  int           `json:"in_flight_calls"`
-	Inngest   []server      `json:"inngest"`
-	Apps      []apps.Status `json:"apps"`
-	Endpoints []endpoint    `json:"endpoints"`
-	Memory    memory        `json:"memory"`
+	Version   string          `json:"version"`
+	Go        string          `json:"go"`
+	Draining  bool            `json:"draining"`
+	InFlight  int             `json:"in_flight_calls"`
+	Inngest   []inngestServer `json:"inngest"`
+	Apps      []apps.Status   `json:"apps"`
+	Endpoints []endpoint      `json:"endpoints"`
+	Memory    memory          `json:"memory"`
 }
 
-// server is an Inngest environment.
-type server struct {
+// inngestServer is an Inngest environment.
+type inngestServer struct {
 	Environment string    `json:"environment,omitempty"` // empty: that of apps that name none
 	URL         string    `json:"url"`
 	Reachable   bool      `json:"reachable"`
@@ -160,7 +160,7 @@ func (g *Gateway) status() status {
 	}
 	for _, e := range g.sortedEnvironments() {
 		r := e.client.Reach()
-		one := server{Environment: e.name, URL: e.APIURL, Reachable: r.Reachable(), AnsweredAt: r.Reached, LastErrorAt: r.Failed}
+		one := inngestServer{Environment: e.name, URL: e.APIURL, Reachable: r.Reachable(), AnsweredAt: r.Reached, LastErrorAt: r.Failed}
 		if r.Err != nil {
 			one.LastError = r.Err.Error()
 		}

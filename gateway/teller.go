@@ -18,11 +18,12 @@ type teller struct {
 	started time.Time
 
 	mu    sync.Mutex
+	apps  map[string]bool                  // those that were told of
 	width struct{ function, step, op int } // of columns; they only grow
 }
 
 func newTeller(out io.Writer) *teller {
-	t := &teller{out: out, started: time.Now()}
+	t := &teller{out: out, started: time.Now(), apps: map[string]bool{}}
 	t.width.function, t.width.step, t.width.op = 10, 10, len("RunCompleted")
 	return t
 }
@@ -34,17 +35,31 @@ func (t *teller) printf(format string, args ...any) {
 	fmt.Fprintf(t.out, format, args...)
 }
 
-// registered tells of an app's registration. The longest function's name makes
-// the width of the column before the first line needs it.
-func (t *teller) registered(a devserver.App) {
-	names := make([]string, len(a.Functions))
+// registered tells of each app once, when it is registered for the first time.
+// The longest function's name makes the width of the column before the first
+// line needs it.
+func (t *teller) registered(apps []devserver.App) {
 	t.mu.Lock()
-	for i, f := range a.Functions {
-		names[i] = oneLine(f.Slug)
-		widen(&t.width.function, names[i])
+	defer t.mu.Unlock()
+	for _, a := range apps {
+		if t.apps[a.Name] {
+			continue
+		}
+		t.apps[a.Name] = true
+		names := make([]string, len(a.Functions))
+		for i, f := range a.Functions {
+			names[i] = oneLine(f.Slug)
+			widen(&t.width.function, names[i])
+		}
+		fmt.Fprintf(t.out, "%s is registered: %s\n", oneLine(a.Name), strings.Join(names, ", "))
 	}
-	t.mu.Unlock()
-	t.printf("%s is registered: %s\n", oneLine(a.Name), strings.Join(names, ", "))
+}
+
+// knows tells how many apps were told of, and whether one of that name was.
+func (t *teller) knows(app string) (count int, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.apps), t.apps[app]
 }
 
 // step tells what happened to a run. Attempts are counted from 1.
