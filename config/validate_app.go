@@ -54,6 +54,9 @@ func (u Upstream) validate(p *problems, at string) {
 	b := u.Breaker
 	between(p, at+".breaker.consecutive_failures", b.ConsecutiveFailures, 0, mostCount)
 	between(p, at+".breaker.failure_ratio", b.FailureRatio, 0, 1)
+	if b.ConsecutiveFailures == 0 && b.FailureRatio == 0 {
+		p.add(at+".breaker", "without a threshold", "consecutive_failures or failure_ratio above 0, or it would never open")
+	}
 	between(p, at+".breaker.min_calls", b.MinCalls, 1, mostCount)
 	atLeast(p, at+".breaker.window", b.Window, time.Second)
 	atLeast(p, at+".breaker.open_for", b.OpenFor, time.Millisecond)

@@ -33,10 +33,8 @@ func TestValidate_takesWhatIsUnusual(t *testing.T) {
 		"strip over sockets": func(c *Config, a *App) {
 			a.Signing, a.Upstream.Endpoints, c.Listen.Apps = SigningStrip, []string{"unix:///a.sock"}, "unix:///b.sock"
 		},
-		"a resend without checkpoints": func(_ *Config, a *App) { a.Upstream.ResendAfterReset, a.Checkpointing = true, new(bool) },
-		"a breaker that never opens": func(_ *Config, a *App) {
-			a.Upstream.Breaker.ConsecutiveFailures, a.Upstream.Breaker.FailureRatio = 0, 0
-		},
+		"a resend without checkpoints":        func(_ *Config, a *App) { a.Upstream.ResendAfterReset, a.Checkpointing = true, new(bool) },
+		"a breaker with one threshold":        func(_ *Config, a *App) { a.Upstream.Breaker.FailureRatio = 0 },
 		"no idle connections":                 func(_ *Config, a *App) { a.Upstream.Connections.Idle = 0 },
 		"no registrations told again":         func(c *Config, _ *App) { c.Sync.Retell = 0 },
 		"durable endpoints beside each other": func(_ *Config, a *App) { a.DurableEndpoints = []string{"/api/a", "/api/ab", "/api/inngest2"} },
@@ -96,8 +94,11 @@ func TestValidate_refuses(t *testing.T) {
 		"an authority that is not asked": {func(_ *Config, a *App) {
 			a.Upstream.Endpoints, a.Upstream.TLS = []string{"https://a"}, TLS{CAFile: "/ca", Insecure: true}
 		}, "apps[0].upstream.tls.ca_file", "insecure"},
-		"a probe's path that is not asked":  {func(_ *Config, a *App) { a.Upstream.Probe.Path = "/healthz" }, "apps[0].upstream.probe.path", "kind: http"},
-		"a probe that has no path":          {func(_ *Config, a *App) { a.Upstream.Probe.Kind = ProbeHTTP }, "apps[0].upstream.probe.path", `starts with "/"`},
+		"a probe's path that is not asked": {func(_ *Config, a *App) { a.Upstream.Probe.Path = "/healthz" }, "apps[0].upstream.probe.path", "kind: http"},
+		"a probe that has no path":         {func(_ *Config, a *App) { a.Upstream.Probe.Kind = ProbeHTTP }, "apps[0].upstream.probe.path", `starts with "/"`},
+		"a breaker that never opens": {func(_ *Config, a *App) {
+			a.Upstream.Breaker.ConsecutiveFailures, a.Upstream.Breaker.FailureRatio = 0, 0
+		}, "apps[0].upstream.breaker", "consecutive_failures or failure_ratio above 0, or it would never open"},
 		"a ratio that is no number":         {func(_ *Config, a *App) { a.Upstream.Breaker.FailureRatio = math.NaN() }, "apps[0].upstream.breaker.failure_ratio", "from 0 to 1"},
 		"more idle connections than any":    {func(_ *Config, a *App) { a.Upstream.Connections.Idle = 2000 }, "apps[0].upstream.connections.idle", "from 0 to 1000"},
 		"a resend to a checkpointing app":   {func(_ *Config, a *App) { a.Upstream.ResendAfterReset = true }, "apps[0].upstream.resend_after_reset", "checkpointing: false"},
