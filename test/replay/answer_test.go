@@ -1,10 +1,13 @@
 package replay
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +19,7 @@ import (
 // is about.
 func sdkAnswer(status int, body string, more ...string) message {
 	header := fields("Content-Type", "application/json", inngest.HeaderSDK, "inngest-js:v4.24.0", inngest.HeaderRequestVersion, "2")
-	return message{fmt.Sprintf("HTTP/1.1 %d Case", status), append(header, fields(more...)...), []byte(body)}
+	return message{start: fmt.Sprintf("HTTP/1.1 %d Case", status), fields: append(header, fields(more...)...), body: []byte(body)}
 }
 
 // withLength says a length also where the body is empty.
@@ -42,8 +45,8 @@ func TestAnswers_thatWouldHarmARunAreRefused(t *testing.T) {
 		"an empty list, spaces":   {withLength(sdkAnswer(206, " [ \n] ")), inngest.CodeUpstreamEmpty},
 		"an empty list, in parts": {chunked(sdkAnswer(206, "[ ]")), inngest.CodeUpstreamEmpty},
 		"an empty list, packed":   {withLength(sdkAnswer(206, packed("[]"), "Content-Encoding", "gzip")), inngest.CodeUpstreamEmpty},
-		"no SDK":                  {withLength(message{"HTTP/1.1 502 Bad Gateway", fields("Server", "proxy"), []byte("<html>")}), inngest.CodeUpstreamUnready},
-		"no SDK, not found":       {withLength(message{"HTTP/1.1 404 Not Found", nil, []byte("Cannot POST")}), inngest.CodeUpstreamUnready},
+		"no SDK":                  {withLength(message{start: "HTTP/1.1 502 Bad Gateway", fields: fields("Server", "proxy"), body: []byte("<html>")}), inngest.CodeUpstreamUnready},
+		"no SDK, not found":       {withLength(message{start: "HTTP/1.1 404 Not Found", body: []byte("Cannot POST")}), inngest.CodeUpstreamUnready},
 		"an unknown coding":       {withLength(sdkAnswer(200, "x", "Content-Encoding", "compress")), inngest.CodeUpstreamEncoding},
 		"the client's redirect of recording 125": {
 			answerOf(recorded.One(t, 125)), inngest.CodeUpstreamRedirect,
@@ -84,6 +87,46 @@ func TestAnswers_thatWouldHarmARunAreRefused(t *testing.T) {
 					t.Errorf("the app was called %d times", n)
 				}
 			})
+		}
+	})
+}
+
+// A 201 whose step still runs sends white space. In every mode it passes at
+// once, whatever becomes of the object that follows.
+func TestAnswers_whiteSpaceOfA201PassesBeforeTheObject(t *testing.T) {
+	eachMode(t, func(t *testing.T, m mode) {
+		x := recorded.One(t, 103)
+		app, server, at := startDouble(t), startDouble(t), &clock{}
+		at.set(recorded.SignedAt(x.Request.Get(inngest.HeaderSignature)))
+		g := startGateway(t, configuration(server, m.appAt(app, "raw", pathOf(x))), at)
+		running := make(chan struct{})
+		ends := sync.OnceFunc(func() { close(running) })
+		defer ends()
+		answer, space := m.appAnswers(t, x), "      "
+		answer.first, answer.then = len(space), running
+		app.says(answer)
+
+		c := &connection{address: g.InngestAddr()}
+		defer c.close()
+		if err := c.send(requestOf(x)); err != nil {
+			t.Fatal(err)
+		}
+		var all []byte
+		for !bytes.Contains(all, []byte("\r\n"+space)) {
+			line, err := c.reader.ReadBytes('\n')
+			if all = append(all, line...); err != nil {
+				t.Fatalf("before the step had ended came %q: %v", all, err)
+			}
+		}
+		ends()
+		rest, err := io.ReadAll(c.reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, rest...)
+		got, err := readMessage(bufio.NewReader(bytes.NewReader(all)))
+		if want := m.wantAnswer(t, x, at.now()); err != nil || string(got.body) != string(want.body) {
+			t.Errorf("answer = %q, %v, want the body %q", all, err, want.body)
 		}
 	})
 }

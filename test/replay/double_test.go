@@ -112,7 +112,7 @@ func (d *double) serve(c net.Conn) error {
 		if !ok {
 			return errors.New("not expected: " + request.start)
 		}
-		if _, err := c.Write(answer.wire()); err != nil {
+		if err := send(c, answer); err != nil {
 			return err
 		}
 		switch {
@@ -123,6 +123,19 @@ func (d *double) serve(c net.Conn) error {
 			return nil
 		}
 	}
+}
+
+// send writes an answer, chunked ones in two steps.
+func send(c net.Conn, answer message) error {
+	first, rest := answer.parts()
+	if _, err := c.Write(first); err != nil {
+		return err
+	}
+	if answer.then != nil {
+		<-answer.then
+	}
+	_, err := c.Write(rest)
+	return err
 }
 
 // respond keeps a request and returns its answer. That of the gateway which

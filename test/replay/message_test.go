@@ -6,18 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
-	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/test/recorded"
 )
-
-// patience ends what hangs; nothing here takes a hundredth of it.
-const patience = 30 * time.Second
 
 // A message is a request or an answer as it was on the wire, but for the coding
 // of its body's transfer.
@@ -25,6 +19,11 @@ type message struct {
 	start  string // first line
 	fields []recorded.Header
 	body   []byte
+
+	// Of a body in chunks: the first has so many bytes, or half of them where it
+	// is 0, and the second follows when that channel is closed, if there is one.
+	first int
+	then  <-chan struct{}
 }
 
 // get returns the value of the first field of that name, empty without one.
@@ -37,7 +36,7 @@ func (m *message) get(name string) string {
 	return ""
 }
 
-// line returns the n-th word of the first line.
+// word returns the n-th word of the first line.
 func (m *message) word(n int) string {
 	words := strings.SplitN(m.start, " ", 3)
 	return words[min(n, len(words)-1)]
@@ -49,31 +48,42 @@ func (m *message) status() int {
 	return n
 }
 
-// wire returns the message as it is sent: its fields as they stand, a length
-// that it lacks, and a body in two chunks where it says so.
+// wire returns the message as it is sent.
 func (m *message) wire() []byte {
+	first, rest := m.parts()
+	return append(first, rest...)
+}
+
+// parts returns the message as it is sent: its fields as they stand, a length
+// that it lacks, and a body in two chunks where it says so, of which the second
+// is rest.
+func (m *message) parts() (first, rest []byte) {
 	var b bytes.Buffer
 	b.WriteString(m.start + "\r\n")
-	chunked := strings.EqualFold(m.get("Transfer-Encoding"), "chunked")
 	for _, f := range m.fields {
 		b.WriteString(f.Name + ": " + f.Value + "\r\n")
 	}
-	if !chunked && len(m.body) > 0 && m.get("Content-Length") == "" {
+	if strings.EqualFold(m.get("Transfer-Encoding"), "chunked") {
+		cut := m.first
+		if cut == 0 {
+			cut = len(m.body) / 2
+		}
+		b.WriteString("\r\n" + chunk(m.body[:cut]))
+		return b.Bytes(), []byte(chunk(m.body[cut:]) + "0\r\n\r\n")
+	}
+	if len(m.body) > 0 && m.get("Content-Length") == "" {
 		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(m.body))
 	}
 	b.WriteString("\r\n")
-	if !chunked {
-		b.Write(m.body)
-		return b.Bytes()
+	b.Write(m.body)
+	return b.Bytes(), nil
+}
+
+func chunk(b []byte) string {
+	if len(b) == 0 {
+		return "" // would be the last
 	}
-	half := len(m.body) / 2
-	for _, chunk := range [][]byte{m.body[:half], m.body[half:]} {
-		if len(chunk) > 0 {
-			fmt.Fprintf(&b, "%x\r\n%s\r\n", len(chunk), chunk)
-		}
-	}
-	b.WriteString("0\r\n\r\n")
-	return b.Bytes()
+	return fmt.Sprintf("%x\r\n%s\r\n", len(b), b)
 }
 
 // readMessage reads one message. io.EOF means that there was none.
@@ -210,46 +220,17 @@ func with(fields []recorded.Header, name, value string) []recorded.Header {
 
 // requestOf and answerOf return the two sides of a recording.
 func requestOf(x recorded.Exchange) message {
-	return message{x.Request.Method + " " + x.Request.Target + " HTTP/1.1", slices.Clone(x.Request.Headers), x.Request.Body}
+	return message{
+		start:  x.Request.Method + " " + x.Request.Target + " HTTP/1.1",
+		fields: slices.Clone(x.Request.Headers),
+		body:   x.Request.Body,
+	}
 }
 
 func answerOf(x recorded.Exchange) message {
-	return message{fmt.Sprintf("HTTP/1.1 %d Recorded", x.Response.Status), slices.Clone(x.Response.Headers), x.Response.Body}
-}
-
-// exchange sends a request over a connection of its own and returns the answer.
-// Behind it nothing may follow: where the connection ends, it must end there.
-func exchange(tb testing.TB, address string, request message) message {
-	tb.Helper()
-	answer, err := try(address, request)
-	if err != nil {
-		tb.Fatalf("%s: %v", request.start, err)
+	return message{
+		start:  fmt.Sprintf("HTTP/1.1 %d Recorded", x.Response.Status),
+		fields: slices.Clone(x.Response.Headers),
+		body:   x.Response.Body,
 	}
-	return answer
-}
-
-// try is exchange for goroutines that cannot end the test.
-func try(address string, request message) (message, error) {
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		return message{}, err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return message{}, err
-	}
-	if _, err := c.Write(request.wire()); err != nil {
-		return message{}, err
-	}
-	r := bufio.NewReader(c)
-	answer, err := readMessage(r)
-	if err != nil {
-		return answer, noEOF(err)
-	}
-	if strings.EqualFold(request.get("Connection"), "close") || strings.EqualFold(answer.get("Connection"), "close") {
-		if more, err := io.ReadAll(r); err != nil || len(more) > 0 {
-			return answer, fmt.Errorf("behind the last answer came %q, %v", more, err)
-		}
-	}
-	return answer, nil
 }

@@ -1,9 +1,7 @@
 package replay
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -169,43 +167,7 @@ func callOf(x recorded.Exchange, n int, k signature.Key, keep bool) message {
 // answerTo is an answer that tells whose it is.
 func answerTo(call message) message {
 	body := `[{"id":"` + call.get(inngest.HeaderRunID) + `","op":"StepRun"}]`
-	return message{"HTTP/1.1 206 Partial Content", fields(
+	return message{start: "HTTP/1.1 206 Partial Content", body: []byte(body), fields: fields(
 		"Content-Type", "application/json", inngest.HeaderSDK, "inngest-js:v4.24.0", "Content-Length", fmt.Sprint(len(body)),
-	), []byte(body)}
-}
-
-// A connection asks one thing after the other, over one connection while both
-// sides keep it.
-type connection struct {
-	address string
-	conn    net.Conn
-	reader  *bufio.Reader
-}
-
-func (c *connection) ask(request message) (message, error) {
-	if c.conn == nil {
-		conn, err := net.Dial("tcp", c.address)
-		if err != nil {
-			return message{}, err
-		}
-		c.conn, c.reader = conn, bufio.NewReader(conn)
-	}
-	if err := c.conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return message{}, err
-	}
-	if _, err := c.conn.Write(request.wire()); err != nil {
-		return message{}, err
-	}
-	answer, err := readMessage(c.reader)
-	if strings.EqualFold(answer.get("Connection"), "close") {
-		c.close()
-	}
-	return answer, noEOF(err)
-}
-
-func (c *connection) close() {
-	if c.conn != nil {
-		c.conn.Close()
-		c.conn = nil
-	}
+	)}
 }

@@ -41,7 +41,7 @@ func outOfBand(tb testing.TB, m mode, c syncCase, at time.Time) message {
 	tb.Helper()
 	app := recorded.One(tb, c.app).Response
 	body := []byte(`{"message":"Successfully registered","modified":true}`)
-	return message{"HTTP/1.1 200 OK", fields(
+	return message{start: "HTTP/1.1 200 OK", body: body, fields: fields(
 		"Content-Type", "application/json",
 		"User-Agent", app.Get("User-Agent"),
 		inngest.HeaderSDK, app.Get(inngest.HeaderSDK),
@@ -50,21 +50,25 @@ func outOfBand(tb testing.TB, m mode, c syncCase, at time.Time) message {
 		inngest.HeaderSyncKind, inngest.SyncOutOfBand,
 		inngest.HeaderExpectedServerKind, recorded.One(tb, c.put).Request.Get(inngest.HeaderServerKind),
 		inngest.HeaderSignature, signature.Sign(m.real, body, at),
-	), body}
+	)}
 }
 
 // hint is all that the sender of an unsigned PUT learns.
 func hint(testing.TB, mode, syncCase, time.Time) message {
-	return message{"HTTP/1.1 200 OK",
-		fields("Content-Type", "application/json", inngest.HeaderSDKHandled, "true"),
-		[]byte(`{"message":"Sync requested","modified":false}`)}
+	return message{
+		start:  "HTTP/1.1 200 OK",
+		fields: fields("Content-Type", "application/json", inngest.HeaderSDKHandled, "true"),
+		body:   []byte(`{"message":"Sync requested","modified":false}`),
+	}
 }
 
 // refused is the answer where unsigned PUTs are not taken at all.
 func refused(testing.TB, mode, syncCase, time.Time) message {
 	code := inngest.CodeUnsignedSyncRefused
 	detail := "The sync has no signature, and this gateway takes signed ones only."
-	return message{"HTTP/1.1 401 Unauthorized",
-		fields("Content-Type", inngest.ContentTypeProblem, "Cache-Control", "no-store", inngest.HeaderGatewayError, string(code)),
-		fmt.Appendf(nil, `{"detail":%q,"status":401,"code":%q,"message":%q,"error":%q}`, detail, code, detail, detail)}
+	return message{
+		start:  "HTTP/1.1 401 Unauthorized",
+		fields: fields("Content-Type", inngest.ContentTypeProblem, "Cache-Control", "no-store", inngest.HeaderGatewayError, string(code)),
+		body:   fmt.Appendf(nil, `{"detail":%q,"status":401,"code":%q,"message":%q,"error":%q}`, detail, code, detail, detail),
+	}
 }
