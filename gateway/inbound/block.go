@@ -14,18 +14,15 @@ type blocks struct {
 	max          int // bytes of a large one
 }
 
-func (b *blocks) take() *block {
-	if spare, ok := b.small.Get().(*block); ok {
+func (b *blocks) take(large bool) *block {
+	pool, size := &b.small, smallBlock
+	if large {
+		pool, size = &b.large, b.max
+	}
+	if spare, ok := pool.Get().(*block); ok {
 		return spare
 	}
-	return &block{make([]byte, smallBlock)}
-}
-
-func (b *blocks) takeLarge() *block {
-	if spare, ok := b.large.Get().(*block); ok {
-		return spare
-	}
-	return &block{make([]byte, b.max)}
+	return &block{make([]byte, size)}
 }
 
 func (b *blocks) give(spare *block) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/budget"
 )
@@ -30,6 +31,7 @@ func (s *Server) readBody(ctx context.Context, x *exchange) *refusal {
 		if _, err := c.send([]byte(continueAnswer), c.wroteSome); err != nil {
 			return x.brokenBody(err)
 		}
+		c.enter(phaseBody)
 	}
 	x.keepHead()
 	x.body = s.opts.Budget.Request(int(s.opts.MaxBody))
@@ -46,8 +48,7 @@ func (s *Server) readBody(ctx context.Context, x *exchange) *refusal {
 		return x.brokenBody(err)
 	}
 	if c.begin == c.end { // the app may work for hours
-		s.blocks.give(c.block)
-		c.block = nil
+		c.release()
 	}
 	x.call.Body = x.body.Bytes()
 	return nil
@@ -56,14 +57,17 @@ func (s *Server) readBody(ctx context.Context, x *exchange) *refusal {
 // errInterrupted says that the sweeper lost patience with a body.
 var errInterrupted = errors.New("interrupted by the sweeper")
 
-// keepHead keeps the block that the head is in, and gives the connection
-// another one to read into.
+// keepHead keeps the block that the head is in. What arrived behind it moves to
+// another one, to be read from there.
 func (x *exchange) keepHead() {
 	c := x.conn
-	x.block = c.block
-	c.block = x.server.blocks.takeLarge()
-	c.end = copy(c.block.bytes, x.block.bytes[c.begin:c.end])
-	c.begin = 0
+	x.block, c.block = c.block, nil
+	behind := x.block.bytes[c.begin:c.end]
+	c.begin, c.end = 0, 0
+	if len(behind) > 0 {
+		c.block = x.server.blocks.take(len(behind) > smallBlock)
+		c.end = copy(c.block.bytes, behind)
+	}
 }
 
 // readLength reads a body of known length. Room for more is made only when
@@ -72,7 +76,7 @@ func (x *exchange) readLength(ctx context.Context, left int64) error {
 	c := x.conn
 	for left > 0 {
 		if c.begin == c.end {
-			if err := c.fill(min(left, int64(len(c.block.bytes)))); err != nil {
+			if err := c.fill(); err != nil {
 				return err
 			}
 		}
@@ -81,9 +85,12 @@ func (x *exchange) readLength(ctx context.Context, left int64) error {
 			return err
 		}
 		left -= n
+		if left > 0 {
+			c.release()
+		}
 		for room := x.body.Spare(); len(room) > 0 && left > 0; {
-			n, err := c.receiveBody(room[:min(left, int64(len(room)))])
-			if err != nil {
+			n, err := c.receive(room[:min(left, int64(len(room)))])
+			if err := c.came(n, err); err != nil {
 				return err
 			}
 			x.body.Advance(n)
@@ -116,24 +123,24 @@ func (x *exchange) store(ctx context.Context, p []byte) error {
 	return nil
 }
 
-// receiveBody reads a part of the body into p.
-func (c *conn) receiveBody(p []byte) (int, error) {
-	n, err := c.receive(p)
+// came counts what a read brought. A body that ends while more of it is expected
+// is broken.
+func (c *conn) came(n int, err error) error {
 	if n > 0 {
 		c.arrived.Add(int64(n))
-		return n, nil
+		return nil
 	}
 	if err == nil || err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return 0, err
+	return err
 }
 
-// fill reads into the empty block, at most n bytes.
-func (c *conn) fill(n int64) error {
-	got, err := c.receiveBody(c.block.bytes[:n])
-	c.begin, c.end = 0, got
-	return err
+// fill waits for more of the body.
+func (c *conn) fill() (err error) {
+	c.release()
+	c.block, c.end, err = c.await(true)
+	return c.came(c.end, err)
 }
 
 // take takes n bytes of what arrived.
@@ -152,6 +159,7 @@ func (x *exchange) brokenBody(err error) *refusal {
 	var bad *chunkError
 	switch {
 	case c.current() == phaseSlow || errors.Is(err, errInterrupted):
+		c.Conn.SetReadDeadline(time.Time{}) // the sweeper set one to wake us
 		c.enter(phaseBusy)
 		return bodyTooSlow(limits.MinBodyRate)
 	case errors.Is(err, budget.ErrTooLarge):

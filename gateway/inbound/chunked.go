@@ -23,7 +23,7 @@ func (x *exchange) readChunks(ctx context.Context) error {
 		}
 		for size > 0 {
 			if x.conn.begin == x.conn.end {
-				if err := x.conn.fill(int64(len(x.conn.block.bytes))); err != nil {
+				if err := x.conn.fill(); err != nil {
 					return err
 				}
 			}
@@ -81,7 +81,7 @@ func (c *conn) expectByte(want byte, why string) error {
 
 func (c *conn) nextByte() (byte, error) {
 	if c.begin == c.end {
-		if err := c.fill(int64(len(c.block.bytes))); err != nil {
+		if err := c.fill(); err != nil {
 			return 0, err
 		}
 	}

@@ -63,9 +63,6 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Write(p []byte) (int, error) {
 	c.enter(phaseWrite)
 	n, err := c.send(p, c.wroteSome)
-	if c.x != nil {
-		c.x.sent += int64(n)
-	}
 	if err != nil {
 		c.writeFailed = err
 		c.unread = false
@@ -85,10 +82,7 @@ func (c *conn) next() error {
 		return io.EOF
 	}
 	if c.begin == c.end {
-		if c.block != nil {
-			c.server.blocks.give(c.block)
-			c.block = nil
-		}
+		c.release()
 		if err := c.wait(); err != nil {
 			return err
 		}
@@ -133,12 +127,21 @@ func (c *conn) wait() error {
 			return io.EOF
 		}
 	}
-	b, n, err := c.await()
+	b, n, err := c.await(false)
 	if err != nil {
 		return err
 	}
 	c.block, c.begin, c.end = b, 0, n
 	return nil
+}
+
+// release gives the block back, which holds nothing any more that is needed.
+func (c *conn) release() {
+	if c.block != nil {
+		c.server.blocks.give(c.block)
+		c.block = nil
+	}
+	c.begin, c.end = 0, 0
 }
 
 // readHead reads until the head is complete, and takes it. A refused head is
@@ -158,7 +161,7 @@ func (c *conn) readHead() ([]byte, *refusal, error) {
 			c.begin += n
 			scanned = 0
 			continue
-		case n >= limit && !bytes.Contains(arrived, crlf):
+		case n >= limit && n > c.server.opts.MaxURI && !bytes.Contains(arrived, crlf):
 			return arrived, uriTooLong(n, c.server.opts.MaxURI), nil
 		case n > limit || n == limit && !complete:
 			return arrived, headTooLarge(limit), nil
@@ -197,7 +200,7 @@ func (c *conn) readMore() error {
 	if c.end == len(c.block.bytes) {
 		to := c.block
 		if c.begin == 0 {
-			to = c.server.blocks.takeLarge()
+			to = c.server.blocks.take(true)
 		}
 		c.end = copy(to.bytes, c.block.bytes[c.begin:c.end])
 		c.begin = 0
@@ -235,13 +238,20 @@ func (c *conn) Close() error {
 		}
 		err = c.Conn.Close()
 		c.finish()
-		if c.block != nil {
-			c.server.blocks.give(c.block)
-			c.block = nil
-		}
+		c.release()
 		c.server.conns.remove(c)
 	})
 	return err
+}
+
+// abort closes the socket under whoever reads or writes. TLS would say goodbye
+// first, which can take seconds.
+func (c *conn) abort() {
+	if secure, ok := c.Conn.(interface{ NetConn() net.Conn }); ok {
+		secure.NetConn().Close()
+		return
+	}
+	c.Conn.Close()
 }
 
 // linger lets a caller that still sends read the answer first: closing now
@@ -254,7 +264,7 @@ func (c *conn) linger() {
 	if !c.enter(phaseLinger) {
 		return
 	}
-	b := c.server.blocks.take()
+	b := c.server.blocks.take(true)
 	defer c.server.blocks.give(b)
 	for n := int64(0); n < c.server.opts.MaxBody; {
 		got, err := c.receive(b.bytes)

@@ -33,8 +33,6 @@ type exchange struct {
 	counted bool // in the route's gauge of requests in flight
 
 	received, read, verified, answered, handed time.Time // ends of the phases
-
-	sent int64 // bytes of the answer on the wire
 }
 
 // A kind is what a request is.
@@ -70,7 +68,7 @@ func (s *Server) newExchange(c *conn) *exchange {
 // finish releases what the exchange holds, and counts and logs it. writeErr is
 // why the answer did not get through.
 func (x *exchange) finish(writeErr error) {
-	if !x.received.IsZero() {
+	if !x.handed.IsZero() {
 		x.account(writeErr)
 	}
 	if x.answer != nil {

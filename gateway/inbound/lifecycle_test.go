@@ -141,6 +141,23 @@ func TestClose_saysWhenACallDoesNotEnd(t *testing.T) {
 	}
 }
 
+func TestDrain_beforeServe(t *testing.T) {
+	var s setup
+	g := newGateway(t, func(made *setup) { s = *made })
+	server, err := New(withBudget(s.Options, g))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Drain()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Serve(ln); err != nil {
+		t.Errorf("Serve after Drain = %v", err)
+	}
+}
+
 func TestClose_beforeServe(t *testing.T) {
 	var s setup
 	g := newGateway(t, func(made *setup) { s = *made })

@@ -120,7 +120,7 @@ func (c *conn) turnAway() {
 	if c.raw == nil {
 		return // an answer might have to wait, for a handshake say
 	}
-	b := c.server.blocks.take()
+	b := c.server.blocks.take(true)
 	defer c.server.blocks.give(b)
 	c.raw.Control(func(fd uintptr) {
 		c.in = b.bytes

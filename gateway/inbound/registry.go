@@ -81,7 +81,7 @@ func (r *registry) evict() bool {
 			r.oldest[n] = victim{}
 			r.oldest = r.oldest[:n]
 			if v.conn.claim(v.word) {
-				v.conn.Conn.Close()
+				v.conn.abort()
 				return true
 			}
 		}

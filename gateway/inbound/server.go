@@ -127,8 +127,11 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 	s.mu.Unlock()
 	defer close(s.done)
-
 	deferAccept(ln, true)
+	if s.draining.Load() {
+		s.listener.drain()
+	}
+
 	stop := make(chan struct{})
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { s.sweep(stop) })

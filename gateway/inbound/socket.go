@@ -20,6 +20,7 @@ type socket struct {
 	readable, writable func(fd uintptr) bool
 	in, out            []byte
 	block              *block // taken when there is something to read, where in is nil
+	large              bool   // it is to be a large one
 	read, wrote        int
 	readErr, writeErr  error
 	more               bool // hold the last segment back, the end of the connection follows
@@ -54,19 +55,14 @@ func (s *socket) receive(p []byte) (int, error) {
 	return s.read, err
 }
 
-// await waits for the first bytes of something and returns them in a block: an
-// idle connection holds none.
-func (s *socket) await() (*block, int, error) {
+// await waits for bytes and returns them in a block, a large one or a small one.
+// While it waits it holds none: idle connections and bodies that do not come
+// cost no buffer.
+func (s *socket) await(large bool) (*block, int, error) {
 	if s.raw == nil {
-		var first [1]byte
-		n, err := s.Conn.Read(first[:])
-		if n == 0 {
-			return nil, 0, err
-		}
-		b := s.blocks.take()
-		b.bytes[0] = first[0]
-		return b, 1, nil
+		return s.awaitOrdinary(large)
 	}
+	s.large = large
 	_, err := s.receive(nil)
 	b := s.block
 	s.block = nil
@@ -75,6 +71,28 @@ func (s *socket) await() (*block, int, error) {
 		b = nil
 	}
 	return b, s.read, err
+}
+
+// awaitOrdinary holds a large block while it waits, but only a byte for a small
+// one.
+func (s *socket) awaitOrdinary(large bool) (*block, int, error) {
+	if large {
+		b := s.blocks.take(true)
+		n, err := s.Conn.Read(b.bytes)
+		if n > 0 {
+			return b, n, nil
+		}
+		s.blocks.give(b)
+		return nil, 0, err
+	}
+	var first [1]byte
+	n, err := s.Conn.Read(first[:])
+	if n == 0 {
+		return nil, 0, err
+	}
+	b := s.blocks.take(false)
+	b.bytes[0] = first[0]
+	return b, 1, nil
 }
 
 // send writes p whole. progress is called after each part.

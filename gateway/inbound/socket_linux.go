@@ -17,7 +17,7 @@ func (s *socket) tryRead(fd uintptr) bool {
 	s.read, s.readErr = 0, nil
 	p := s.in
 	if p == nil {
-		s.block = s.blocks.take()
+		s.block = s.blocks.take(s.large)
 		p = s.block.bytes
 	}
 	for {

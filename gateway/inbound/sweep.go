@@ -52,7 +52,7 @@ func (s *Server) look(c *conn) {
 	switch {
 	case drain && (p == phaseIdle || p == phaseFresh && age > freshTimeout):
 		s.end(c, word, "shutdown")
-	case (p == phaseFresh || p == phaseHead) && age > s.opts.HeadTimeout:
+	case (p == phaseFresh || p == phaseHead) && age+s.tick > s.opts.HeadTimeout: // not a tick too late
 		s.end(c, word, "head_timeout")
 	case p == phaseIdle && age > s.opts.IdleTimeout:
 		s.end(c, word, "idle")
@@ -72,7 +72,7 @@ func (s *Server) end(c *conn, word uint64, reason string) {
 	if !c.claim(word) {
 		return
 	}
-	c.Conn.Close()
+	c.abort()
 	if reason != "" {
 		s.opts.Metrics.Closed.WithLabelValues(reason).Inc()
 	}

@@ -91,14 +91,15 @@ func TestSweep_refusesBodiesBelowTheMinimumRate(t *testing.T) {
 
 func TestSweep_sparesBodiesAtTheMinimumRate(t *testing.T) {
 	body := callBody("run1") + strings.Repeat(" ", 20<<10)
-	g := newGateway(t, func(s *setup) { hasty(s); s.bodyWindow = 50 * time.Millisecond; s.MinBodyRate = 1000 })
+	g := newGateway(t, func(s *setup) { hasty(s); s.bodyWindow = 400 * time.Millisecond; s.MinBodyRate = 1000 })
 	c := dial(t, g.addr)
 	raw := signedCall(t, body)
 	for len(raw) > 0 {
 		n := min(len(raw), 1000)
 		c.send(raw[:n])
 		raw = raw[n:]
-		<-time.After(10 * time.Millisecond)
+		began := g.clock.Load()
+		eventually(t, "time passes", func() bool { return g.clock.Load() > began+40 })
 	}
 	if r := c.reply("POST"); r.StatusCode != 200 {
 		t.Errorf("answer = %d %q", r.StatusCode, r.text)
@@ -120,10 +121,11 @@ func TestSweep_closesCallersThatDoNotReadTheirAnswer(t *testing.T) {
 func TestSweep_sparesCallsThatTakeLong(t *testing.T) {
 	g := newGateway(t, func(s *setup) {
 		hasty(s)
-		s.HeadTimeout, s.IdleTimeout, s.WriteTimeout, s.bodyWindow = 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond
+		s.HeadTimeout, s.IdleTimeout, s.WriteTimeout, s.bodyWindow = 400*time.Millisecond, 400*time.Millisecond, 400*time.Millisecond, 400*time.Millisecond
 	})
 	g.app.does(func(context.Context, *call.Call) (*call.Answer, error) {
-		<-time.After(200 * time.Millisecond)
+		began := g.clock.Load()
+		eventually(t, "all of these have passed", func() bool { return g.clock.Load() > began+900 })
 		return ok("late"), nil
 	})
 	if r := g.ask(t, signedCall(t, callBody("run1"))); r.text != "late" {
