@@ -97,12 +97,12 @@ func TestCalls_passAsRecorded(t *testing.T) {
 		}
 	}
 	eachMode(t, func(t *testing.T, m mode) {
-		app, inngestDouble, at := startDouble(t), startDouble(t), &clock{}
-		g := startGateway(t, configuration(inngestDouble, m.appsOf(app, calls)...), at)
+		app, server, at := startDouble(t), startDouble(t), &clock{}
+		g := startGateway(t, configuration(server, m.appsOf(app, calls)...), at)
 		for _, x := range calls {
 			t.Run(x.Name, func(t *testing.T) { replayCall(t, m, app, g.InngestAddr(), at, x) })
 		}
-		if n := len(inngestDouble.got()); n != 0 {
+		if n := len(server.got()); n != 0 {
 			t.Errorf("calls made the gateway send %d requests to Inngest", n)
 		}
 	})

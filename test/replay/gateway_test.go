@@ -81,7 +81,7 @@ func (m mode) signs(body []byte, at time.Time) string {
 	return signature.Sign(m.app, body, at)
 }
 
-// app is the configuration of an app behind that double.
+// appAt is the configuration of an app behind that double.
 func (m mode) appAt(upstream *double, id, path string) config.App {
 	a := config.DefaultApp()
 	a.ID, a.Path, a.Signing = id, path, m.signing
@@ -92,12 +92,12 @@ func (m mode) appAt(upstream *double, id, path string) config.App {
 	return a
 }
 
-// configuration is that of a gateway with these apps and that Inngest.
-func configuration(inngest *double, apps ...config.App) config.Config {
+// configuration is that of a gateway with these apps and that Inngest server.
+func configuration(server *double, apps ...config.App) config.Config {
 	c := config.Default()
 	c.Inngest.SigningKey = config.NewSecret(recorded.SigningKey)
 	c.Inngest.EventKey = config.NewSecret(recorded.EventKey)
-	c.Inngest.APIURL, c.Inngest.EventURL = inngest.url(), inngest.url()
+	c.Inngest.APIURL, c.Inngest.EventURL = server.url(), server.url()
 	c.Listen = config.Listen{Inngest: "127.0.0.1:0", Apps: "127.0.0.1:0", Admin: "127.0.0.1:0"}
 	c.Sync.Retell = 0
 	c.Apps = apps
