@@ -42,6 +42,6 @@ ends. Interrupt it (Ctrl-C) to end it.`,
 		},
 	}
 	addConfigFlags(cmd, &file)
-	cmd.Flags().StringVar(&listen, "inngest-listen", "127.0.0.1:8288", "address of the development server")
+	cmd.Flags().StringVar(&listen, "inngest-listen", "127.0.0.1:8288", "`ADDRESS` of the development server")
 	return cmd
 }

@@ -49,7 +49,7 @@ server that is away is told and no more.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&address, "address", "", "the gateway's admin listener, host:port or unix:///path (default $"+config.VariableOf("listen.admin")+" or "+config.Default().Listen.Admin+")")
+	cmd.Flags().StringVar(&address, "address", "", "`ADDRESS` of the gateway's admin listener, host:port or unix:///path (default $"+config.VariableOf("listen.admin")+" or "+config.Default().Listen.Admin+")")
 	cmd.Flags().BoolVar(&live, "live", false, "ask only whether it is alive")
 	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait")
 	return cmd

@@ -37,16 +37,13 @@ function really runs, up to its first step.`,
 			}
 			k, err := e.signingKey(key)
 			if err != nil {
-				return err
+				return fmt.Errorf("invoke: %w", err)
 			}
-			if data == "-" {
-				body, err := readBody(e.stdin)
-				if err != nil {
-					return err
-				}
-				data = string(body)
+			object, err := e.jsonObject(data)
+			if err != nil {
+				return fmt.Errorf("invoke: --data must be a JSON object: %w", err)
 			}
-			body, err := newCallBody(event, data, step, time.Now())
+			body, err := newCallBody(event, object, step, time.Now())
 			if err != nil {
 				return fmt.Errorf("invoke: %w", err)
 			}
@@ -60,22 +57,18 @@ function really runs, up to its first step.`,
 			return showAnswer(cmd.OutOrStdout(), resp)
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "", "where the signing key is: env:NAME or file:PATH (default env:"+signingKeyVariable+")")
-	cmd.Flags().StringVar(&function, "fn", "", "full id of the function, app id first")
-	cmd.Flags().StringVar(&event, "event", "gateway/invoke", "name of the event that triggers the run")
-	cmd.Flags().StringVar(&data, "data", "{}", `the event's data, a JSON object; "-" reads standard input`)
-	cmd.Flags().StringVar(&step, "step", inngest.TargetAny, "hashed id of a step to target")
+	cmd.Flags().StringVar(&key, "key", "", "signing `KEY`, as env:NAME or file:PATH (default env:"+signingKeyVariable+")")
+	cmd.Flags().StringVar(&function, "fn", "", "full `ID` of the function, app id first")
+	cmd.Flags().StringVar(&event, "event", "gateway/invoke", "`NAME` of the event that triggers the run")
+	cmd.Flags().StringVar(&data, "data", "{}", "the event's data, a `JSON` object; \"-\" reads standard input")
+	cmd.Flags().StringVar(&step, "step", inngest.TargetAny, "hashed `ID` of a step to target")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for the answer")
 	return cmd
 }
 
 // newCallBody returns the canonical body of a first call of a new run.
-func newCallBody(name, data, step string, now time.Time) ([]byte, error) {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(data), &object); err != nil {
-		return nil, fmt.Errorf("--data must be a JSON object: %w", err)
-	}
-	event := inngest.Event{ID: ulid.Make().String(), Name: name, Data: json.RawMessage(data), TS: now.UnixMilli()}
+func newCallBody(name string, data json.RawMessage, step string, now time.Time) ([]byte, error) {
+	event := inngest.Event{ID: ulid.Make().String(), Name: name, Data: data, TS: now.UnixMilli()}
 	body, err := json.Marshal(inngest.CallRequest{
 		Ctx: inngest.CallContext{
 			FunctionID:   "00000000-0000-4000-a000-000000000000",

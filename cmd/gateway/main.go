@@ -106,16 +106,19 @@ func (e usageError) Unwrap() error { return e.error }
 
 func newRoot(e env) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "gateway",
-		Short:         "Gateway between an Inngest server and app services",
+		Use:   "gateway",
+		Short: "Gateway between an Inngest server and app services",
+		Long: `Gateway between an Inngest server and app services.
+
+Results go to standard output, errors and logs to standard error. The exit
+status is 0 when a command did what it says, 1 when it did not, 2 when the
+command line is wrong.`,
 		Example:       "  gateway dev    # everything on this machine, with a sample app",
 		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-
-		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
@@ -160,10 +163,11 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	text := fmt.Sprintf("unknown command %q", strings.Join(args, " "))
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		text += "; did you mean " + strings.Join(near, " or ") + "?"
+		text += ", did you mean " + strings.Join(near, " or ")
 	}
-	return usageError{fmt.Errorf("%s; see %s --help", strings.TrimSuffix(text, ";"), cmd.CommandPath())}
+	return usageError{fmt.Errorf("%s; see %s --help", text, cmd.CommandPath())}
 }
 
 // checkArguments makes wrong positional arguments of a command, and of those
@@ -185,10 +189,11 @@ func checkArguments(c *cobra.Command) {
 		return
 	}
 	c.Args = func(cmd *cobra.Command, args []string) error {
-		if err := inner(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		err := inner(cmd, args)
+		if err == nil || errors.As(err, new(usageError)) {
+			return err
 		}
-		return nil
+		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	}
 }
 

@@ -15,11 +15,12 @@ func newRunCommand(e env) *cobra.Command {
 		Long: `Runs the gateway until SIGTERM or SIGINT, then drains: running calls finish,
 nobody new comes in. A second signal ends it at once.
 
-Settings come from, each before the next: defaults, the file (--config, else
-GATEWAY_CONFIG, else ` + config.DefaultFile + ` if it is there), the environment
-(GATEWAY_… and INNGEST_…), flags. A sidecar of one app needs no file:
-GATEWAY_APP_URL and INNGEST_SIGNING_KEY are enough.`,
-		Example: `  INNGEST_SIGNING_KEY=signkey-prod-… gateway run --app-url http://127.0.0.1:3000/api/inngest
+Settings come from the defaults, from a file (--config, else GATEWAY_CONFIG,
+else ` + config.DefaultFile + ` if it is there), from the
+environment (GATEWAY_… and INNGEST_…) and from flags; of several the last one
+counts. A sidecar of one app needs no file: GATEWAY_APP_URL and
+INNGEST_SIGNING_KEY are enough.`,
+		Example: `  gateway run --app-url http://127.0.0.1:3000/api/inngest
   gateway run --config gateway.yaml
   gateway run --config gateway.yaml --set listen.inngest=:9000`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,6 +41,6 @@ GATEWAY_APP_URL and INNGEST_SIGNING_KEY are enough.`,
 
 // addConfigFlags adds the flags that say what the configuration is.
 func addConfigFlags(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "config", "", "configuration file, YAML ($GATEWAY_CONFIG)")
+	cmd.Flags().StringVar(file, "config", "", "configuration `FILE`, YAML ($GATEWAY_CONFIG)")
 	config.AddFlags(cmd.Flags())
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -51,19 +50,4 @@ func (e env) secret(reference string) (string, error) {
 	default:
 		return "", usageError{errors.New("--key takes env:NAME or file:PATH, never the key itself: others on this machine could read it")}
 	}
-}
-
-// maxStdin bounds what commands read from standard input: as much as the
-// largest body that the gateway itself takes.
-const maxStdin = 8 << 20
-
-func readBody(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxStdin+1))
-	if err != nil {
-		return nil, fmt.Errorf("standard input: %w", err)
-	}
-	if len(b) > maxStdin {
-		return nil, fmt.Errorf("standard input: more than %d bytes", maxStdin)
-	}
-	return b, nil
 }

@@ -28,9 +28,9 @@ it from standard input. The event key comes from --key or INNGEST_EVENT_KEY.`,
   gateway send order.created - --url http://127.0.0.1:8288 < order.json`,
 		Args: takes(1, "NAME", "DATA"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			event, err := newEvent(e.stdin, args, id)
+			event, err := e.newEvent(args, id)
 			if err != nil {
-				return err
+				return fmt.Errorf("send: %w", err)
 			}
 			if key == "" {
 				key = "env:INNGEST_EVENT_KEY"
@@ -49,32 +49,26 @@ it from standard input. The event key comes from --key or INNGEST_EVENT_KEY.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&base, "url", "http://127.0.0.1:8481", "where to send it: a gateway's apps listener or an Inngest server")
-	cmd.Flags().StringVar(&key, "key", "", "where the event key is: env:NAME or file:PATH (default env:INNGEST_EVENT_KEY)")
-	cmd.Flags().StringVar(&id, "id", "", "id of the event, for de-duplication")
-	cmd.Flags().StringVar(&environment, "env", "", "branch environment")
+	cmd.Flags().StringVar(&base, "url", "http://127.0.0.1:8481", "`URL` to send it to: a gateway's apps listener or an Inngest server")
+	cmd.Flags().StringVar(&key, "key", "", "event `KEY`, as env:NAME or file:PATH (default env:INNGEST_EVENT_KEY)")
+	cmd.Flags().StringVar(&id, "id", "", "`ID` of the event, for de-duplication")
+	cmd.Flags().StringVar(&environment, "env", "", "`NAME` of a branch environment")
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "how long to wait")
 	return cmd
 }
 
-func newEvent(stdin io.Reader, args []string, id string) ([]byte, error) {
+// newEvent returns the event of NAME and, if it is there, DATA.
+func (e env) newEvent(args []string, id string) ([]byte, error) {
 	event := map[string]any{"name": args[0]}
 	if id != "" {
 		event["id"] = id
 	}
 	if len(args) == 2 {
-		data := []byte(args[1])
-		if args[1] == "-" {
-			var err error
-			if data, err = readBody(stdin); err != nil {
-				return nil, err
-			}
+		data, err := e.jsonObject(args[1])
+		if err != nil {
+			return nil, fmt.Errorf("DATA must be a JSON object: %w", err)
 		}
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(data, &object); err != nil {
-			return nil, fmt.Errorf("send: DATA must be a JSON object: %w", err)
-		}
-		event["data"] = json.RawMessage(data)
+		event["data"] = data
 	}
 	return json.Marshal(event)
 }

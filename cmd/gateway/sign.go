@@ -48,8 +48,8 @@ verify: --canonical refuses one that is not.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "", "where the signing key is: env:NAME or file:PATH (default env:"+signingKeyVariable+")")
-	cmd.Flags().Int64Var(&at, "at", 0, "time to sign for, Unix seconds (default now)")
+	cmd.Flags().StringVar(&key, "key", "", "signing `KEY`, as env:NAME or file:PATH (default env:"+signingKeyVariable+")")
+	cmd.Flags().Int64Var(&at, "at", 0, "time to sign for, Unix `SECONDS` (default now)")
 	cmd.Flags().BoolVar(&canonical, "canonical", false, "refuse a body that is not canonical JSON")
 	return cmd
 }
@@ -67,5 +67,9 @@ func checkCanonical(body []byte) error {
 	for at < min(len(form), len(body)) && form[at] == body[at] {
 		at++
 	}
-	return fmt.Errorf("the body is not in canonical form (RFC 8785), from byte %d on; without --canonical it is signed as it is", at)
+	what := fmt.Sprintf("from byte %d on", at)
+	if at == len(form) {
+		what = "because of the white space at its end"
+	}
+	return fmt.Errorf("the body is not in canonical form (RFC 8785), %s; without --canonical it is signed as it is", what)
 }

@@ -56,9 +56,9 @@ without white space at the end. Exits 1 and says why if it does not hold.`,
 			return err
 		},
 	}
-	cmd.Flags().StringArrayVar(&keys, "key", nil, "where a signing key is: env:NAME or file:PATH; repeat it for more keys (default env:"+signingKeyVariable+")")
-	cmd.Flags().StringVar(&header, "signature", "", "value of X-Inngest-Signature")
-	cmd.Flags().Int64Var(&at, "at", 0, "verify as if it were this time, Unix seconds (default now)")
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "signing `KEY`, as env:NAME or file:PATH; repeatable (default env:"+signingKeyVariable+")")
+	cmd.Flags().StringVar(&header, "signature", "", "`VALUE` of X-Inngest-Signature")
+	cmd.Flags().Int64Var(&at, "at", 0, "verify as if it were this time, Unix `SECONDS` (default now)")
 	cmd.Flags().DurationVar(&tolerance, "tolerance", 5*time.Minute, "how far the signature's time may be off")
 	return cmd
 }
