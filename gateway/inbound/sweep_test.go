@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/inngest-gateway/inngest-gateway/call"
+	"github.com/inngest-gateway/inngest-gateway/metrics"
 )
 
 // hasty makes the sweeper of a gateway quick.
@@ -89,20 +92,57 @@ func TestSweep_refusesBodiesBelowTheMinimumRate(t *testing.T) {
 	}
 }
 
-func TestSweep_sparesBodiesAtTheMinimumRate(t *testing.T) {
-	body := callBody("run1") + strings.Repeat(" ", 20<<10)
-	g := newGateway(t, func(s *setup) { hasty(s); s.bodyWindow = 400 * time.Millisecond; s.MinBodyRate = 1000 })
-	c := dial(t, g.addr)
-	raw := signedCall(t, body)
-	for len(raw) > 0 {
-		n := min(len(raw), 1000)
-		c.send(raw[:n])
-		raw = raw[n:]
-		began := g.clock.Load()
-		eventually(t, "time passes", func() bool { return g.clock.Load() > began+40 })
+func TestSweep_measuresBodiesInWindows(t *testing.T) {
+	for name, c := range map[string]struct {
+		bytes []int64 // that arrive in each second, at a minimum of 1000 a second
+		slow  int     // second in which the body is found too slow, 0: never
+	}{
+		"nothing":                   {make([]int64, 30), 11},
+		"just enough":               {repeat(1000, 30), 0},
+		"a byte less":               {repeat(999, 30), 11},
+		"pauses":                    {[]int64{0, 9000, 0, 0, 0, 0, 0, 0, 3000, 0, 0, 9000, 3000, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0},
+		"all at once, then no more": {append([]int64{1 << 20}, make([]int64, 30)...), 11},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &Server{opts: Options{MinBodyRate: 1000, Metrics: metrics.New(prometheus.NewRegistry()).Inbound}, bodyWindow: bodyWindow, tick: time.Second}
+			body := &conn{server: s}
+			body.Conn = nopConn{}
+			body.enter(phaseBody)
+			slow := 0
+			for second, n := range c.bytes {
+				body.arrived.Add(n)
+				s.clock.Add(1000)
+				s.look(body)
+				if body.current() == phaseSlow {
+					slow = second + 1
+					break
+				}
+			}
+			if slow != c.slow {
+				t.Errorf("found too slow in second %d, want %d", slow, c.slow)
+			}
+		})
 	}
-	if r := c.reply("POST"); r.StatusCode != 200 {
-		t.Errorf("answer = %d %q", r.StatusCode, r.text)
+}
+
+func repeat(n int64, times int) []int64 { return slices.Repeat([]int64{n}, times) }
+
+// The time that a body waits for memory is not held against its caller.
+func TestSweep_sparesBodiesThatWaitForMemory(t *testing.T) {
+	s := &Server{opts: Options{MinBodyRate: 1000}, bodyWindow: bodyWindow, tick: time.Second}
+	body := &conn{server: s}
+	body.Conn = nopConn{}
+	for _, p := range []phase{phaseBody, phaseMemory, phaseBody} {
+		body.enter(p)
+		for range 10 {
+			s.clock.Add(1000)
+			if s.look(body); body.current() != p {
+				t.Fatalf("phase %d became %d", p, body.current())
+			}
+			if p == phaseMemory {
+				s.clock.Add(10_000)
+			}
+		}
 	}
 }
 
