@@ -104,6 +104,7 @@ type Breaker struct {
 	since   time.Time // of the present state
 	inRow   int       // failures since the last success, however long ago they were
 	probe   *Probe    // the one that has no verdict yet
+	listed  bool      // in the metrics
 	changed []change  // to be told once mu is released
 	telling bool
 }
@@ -126,7 +127,6 @@ func New(o Options) (*Breaker, error) {
 		ReadyToTrip:   b.mustOpen,
 		OnStateChange: b.onChange,
 	})
-	b.gauge(Closed).Inc()
 	return b, nil
 }
 
@@ -229,11 +229,23 @@ func (b *Breaker) State() (State, time.Time) {
 // Closed tells whether calls pass.
 func (b *Breaker) Closed() bool { return b.epoch.Load()%2 == 0 }
 
+// Enlist shows the breaker's state in the metrics, until Retire.
+func (b *Breaker) Enlist() { b.list(true) }
+
 // Retire takes the breaker out of the metrics, when its endpoint is gone.
-func (b *Breaker) Retire() {
+func (b *Breaker) Retire() { b.list(false) }
+
+func (b *Breaker) list(listed bool) {
 	b.mu.Lock()
 	defer b.unlock()
-	b.gauge(b.state()).Dec()
+	state := b.state()
+	switch {
+	case listed && !b.listed:
+		b.gauge(state).Inc()
+	case !listed && b.listed:
+		b.gauge(state).Dec()
+	}
+	b.listed = listed
 }
 
 // state asks the counter, which notices here that OpenFor has passed.

@@ -277,6 +277,8 @@ func TestBreaker_tellsChangesInOrder(t *testing.T) {
 				b.State() // must not lock up
 			}
 		})
+		b.Enlist()
+		b.Enlist()
 		b.open(t)
 		time.Sleep(5 * time.Second)
 		b.mustProbe(t).Done(Failure)
@@ -299,6 +301,8 @@ func TestBreaker_tellsChangesInOrder(t *testing.T) {
 			}
 		}
 		b.Retire()
+		b.Retire()
+		b.open(t)
 		if got := testutil.ToFloat64(b.opt.Metrics.State.WithLabelValues(append(labels, "closed")...)); got != 0 {
 			t.Errorf("a retired breaker is still counted: %v", got)
 		}

@@ -16,8 +16,10 @@ func (b *Breaker) onChange(_ string, from, to gobreaker.State) {
 	}
 	b.epoch.Store(epoch)
 	b.since, b.inRow = time.Now(), 0
-	b.gauge(c.from).Dec()
-	b.gauge(c.to).Inc()
+	if b.listed {
+		b.gauge(c.from).Dec()
+		b.gauge(c.to).Inc()
+	}
 	b.opt.Metrics.Transitions.WithLabelValues(b.opt.App, b.opt.Endpoint, c.to.String()).Inc()
 	if b.opt.OnChange != nil {
 		b.changed = append(b.changed, c)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -276,4 +278,35 @@ func TestDo_leavesTheNextCallAloneWhenAnEarlierContextEnds(t *testing.T) {
 				t.Errorf("%d connections", app.Accepted())
 			}
 		})
+}
+
+func TestDo_keepsAnswersApartWhileCallersHangUp(t *testing.T) {
+	app := faultyapp.Start(t, faultyapp.Options{})
+	app.Make(faultyapp.Fault{Serve: func(x *faultyapp.Exchange) bool {
+		return x.Pause(time.Duration(len(x.Body)%7)*100*time.Microsecond) && x.Send(x.Own())
+	}})
+	u := run(t, options(t, app.URL()))
+	var all sync.WaitGroup
+	var answered atomic.Int64
+	for caller := range 8 {
+		all.Go(func() {
+			for i := range 60 {
+				body := fmt.Sprintf("call %d of caller %d %s", i, caller, strings.Repeat("x", (i%3)*10_000+i%7))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%11)*200*time.Microsecond+time.Microsecond)
+				a, err := u.Do(ctx, post(body))
+				if err == nil {
+					answered.Add(1)
+					if got := read(t, a); got != faultyapp.Own(body) {
+						t.Errorf("%.30s got %.60q", body, got)
+					}
+				}
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	if n := answered.Load(); n == 0 || n == 8*60 {
+		t.Logf("%d of %d calls were answered: the timing shows nothing here", n, 8*60)
+	}
+	mustDo(t, u, post("at the end"))
 }

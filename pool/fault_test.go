@@ -104,7 +104,7 @@ func TestDo_givesNoCallTheAnswerOfAnotherInMemory(t *testing.T) {
 
 // storm makes many calls at once, two of three of them with the fault.
 func storm(t *testing.T, fault faultyapp.Fault, o Options) {
-	const callers, calls = 8, 12
+	const callers, calls = 6, 6
 	rounds := calls
 	if fault.Hangs {
 		o.AnswerTimeout, rounds = time.Second, 2

@@ -14,6 +14,8 @@ import (
 // watch probes the endpoint: while its breaker is open, until it closes, and
 // every HealthInterval while all is well.
 func (e *endpoint) watch(ctx context.Context) {
+	e.breaker.Enlist()
+	defer e.breaker.Retire()
 	var health <-chan time.Time
 	if interval := e.up.opt.HealthInterval; interval > 0 {
 		ticker := time.NewTicker(interval)

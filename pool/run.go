@@ -55,7 +55,6 @@ func (u *Upstream) sweep() {
 // retire takes an endpoint out whose address is gone; its calls go on.
 func (u *Upstream) retire(e *endpoint) {
 	e.retire()
-	e.breaker.Retire()
 	u.mu.Lock()
 	u.leaving = append(u.leaving, e)
 	u.mu.Unlock()
