@@ -19,7 +19,7 @@ func held(t *testing.T, s *Server, base string, script ...reply) (*double, chan 
 	d.hold["js-cp-slow"], d.came = hold, make(chan string, 9)
 	d.register(base, d.manifest("js-cp-slow", on("c/slow"), 1, ""))
 	send(t, s, "c/slow", map[string]any{})
-	<-d.came
+	next(t, d.came)
 	var c inngest.CallRequest
 	if err := json.Unmarshal([]byte(d.callsOf("js-cp-slow")[0].body), &c); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestCheckpoint_ofAnOldGeneration(t *testing.T) {
 			hold <- struct{}{}
 			until(t, s, "js-cp-slow", "Error", 1) // the connection is lost, the app goes on
 			clock.Advance(time.Minute)
-			<-d.came // generation 2
+			next(t, d.came) // generation 2
 			defer close(hold)
 			status, h, body := checkpoint(t, c.number, base, first, time.Now().Add(-c.started))
 			if diff := answerDiffers(t, record(t, c.number).Response, status, h, body); diff != "" {

@@ -61,7 +61,7 @@ type call struct {
 
 // double is an app that answers as its script says: the n-th call for a
 // function gets its n-th reply. A function named in hold waits for a value
-// there before it answers.
+// there before it answers, from its call number from on.
 type double struct {
 	t      testing.TB
 	front  *httptest.Server
@@ -69,6 +69,7 @@ type double struct {
 	script map[string][]reply
 	calls  map[string][]call
 	hold   map[string]chan struct{}
+	from   int
 	came   chan string // slug of each call, if set
 }
 
@@ -100,7 +101,7 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if came != nil {
 		came <- slug
 	}
-	if hold != nil {
+	if hold != nil && n >= d.from {
 		select {
 		case <-hold:
 		case <-r.Context().Done():

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,18 +16,22 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
-// endpoint serves a durable endpoint: re-entries get the replies in order.
-func endpoint(t *testing.T, replies ...reply) (string, chan call) {
+// endpoint serves a durable endpoint: re-entries get the reply of that number,
+// from 0, or the one of the step that they name.
+func endpoint(t *testing.T, ofStep map[string]reply, replies ...reply) (string, chan call) {
 	t.Helper()
 	calls := make(chan call, 9)
-	n := 0
+	var n atomic.Int64
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		calls <- call{r.Method, r.URL.RequestURI(), r.Header.Clone(), string(body)}
-		if n < len(replies) {
-			replies[n].write(w)
+		if out, ok := ofStep[r.Header.Get(inngest.HeaderStepID)]; ok {
+			out.write(w)
+			return
 		}
-		n++
+		if i := int(n.Add(1)) - 1; i < len(replies) {
+			replies[i].write(w)
+		}
 	}))
 	t.Cleanup(app.Close)
 	return app.URL, calls
@@ -46,7 +51,7 @@ func asItIs(body string) string { return body }
 func TestDurable_goesFromTheFirstRequestToTheResultAsRecorded(t *testing.T) {
 	clock := NewClock()
 	s, base := newServer(t, Options{Clock: clock})
-	domain, calls := endpoint(t, recordedReply(t, "128"), recordedReply(t, "131"))
+	domain, calls := endpoint(t, nil, recordedReply(t, "128"), recordedReply(t, "131"))
 
 	status, h, body := newRun(t, base, domain, asItIs)
 	if diff := answerDiffers(t, record(t, "126").Response, status, h, body); diff != "" {
@@ -76,7 +81,7 @@ func TestDurable_goesFromTheFirstRequestToTheResultAsRecorded(t *testing.T) {
 	}
 	clock.Advance(time.Second)
 	for _, number := range []string{"128", "131"} {
-		got, want := <-calls, record(t, number).Request
+		got, want := next(t, calls), record(t, number).Request
 		if got.method != want.Method || got.target != want.Target || got.body != "" {
 			t.Errorf("re-entry %s %s with %q, want %s %s", got.method, got.target, got.body, want.Method, want.Target)
 		}
@@ -127,7 +132,9 @@ func TestDurable_refuses(t *testing.T) {
 
 func TestDurable_isReenteredWithTheClientsBodyAndPlans(t *testing.T) {
 	s, base := newServer(t, Options{})
-	domain, calls := endpoint(t, ops(stepRun("p1", "1")), ops(stepRun("p2", "2")), ops(`{"op":"RunComplete","id":"x","data":{"status":201,"headers":{"x-mine":"1"},"body":"made"}}`))
+	domain, calls := endpoint(t, map[string]reply{
+		inngest.HashStepID("p1", 0): ops(stepRun("p1", "1")), inngest.HashStepID("p2", 0): ops(stepRun("p2", "2")),
+	}, ops(`{"op":"RunComplete","id":"x","data":{"status":201,"headers":{"x-mine":"1"},"body":"made"}}`))
 	_, _, body := newRun(t, base, domain, func(b string) string {
 		b = strings.Replace(b, `"method":"GET"`, `"method":"POST"`, 1)
 		b = strings.Replace(b, `"content_type":""`, `"content_type":"text/x-own"`, 1)
@@ -139,7 +146,7 @@ func TestDurable_isReenteredWithTheClientsBodyAndPlans(t *testing.T) {
 	}
 	planned := map[string]bool{}
 	for range 2 {
-		c := <-calls
+		c := next(t, calls)
 		planned[c.header.Get(inngest.HeaderStepID)] = true
 		if c.method != "POST" || c.body != "xyz" || c.header.Get("Content-Type") != "text/x-own" || c.header.Get(inngest.HeaderForceStepPlan) != "true" {
 			t.Errorf("re-entry = %+v", c)
@@ -149,7 +156,7 @@ func TestDurable_isReenteredWithTheClientsBodyAndPlans(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{inngest.HashStepID("p1", 0): true, inngest.HashStepID("p2", 0): true}, planned); diff != "" {
 		t.Errorf("planned steps:\n%s", diff)
 	}
-	if c := <-calls; c.header.Get(inngest.HeaderForceStepPlan) != "" || c.header.Get(inngest.HeaderStepID) != "" {
+	if c := next(t, calls); c.header.Get(inngest.HeaderForceStepPlan) != "" || c.header.Get(inngest.HeaderStepID) != "" {
 		t.Errorf("last re-entry = %+v", c)
 	}
 	var answer struct{ Data struct{ Token string } }
@@ -194,7 +201,7 @@ func TestDurable_outputSaysThatTheRunGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.Advance(5 * time.Minute)
-	if text := <-got; !strings.Contains(text, `"status":"running"`) {
+	if text := next(t, got); !strings.Contains(text, `"status":"running"`) {
 		t.Errorf("output = %s", text)
 	}
 }

@@ -224,7 +224,7 @@ func TestFlow_limitsConcurrency(t *testing.T) {
 				send(t, s, "t/f", map[string]any{"k": k})
 			}
 			for range c.want {
-				<-d.came
+				next(t, d.came)
 			}
 			d.mu.Lock()
 			d.came = nil

@@ -51,6 +51,18 @@ func serve(t testing.TB, s *Server) string {
 	return front.URL
 }
 
+// next receives what must come.
+func next[T any](t testing.TB, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-soon(t).Done():
+		t.Fatal("nothing came")
+		panic("not reached")
+	}
+}
+
 // newSample serves the sample app and returns its address.
 func newSample(t testing.TB, base string) string {
 	t.Helper()

@@ -50,7 +50,7 @@ func TestRun_goesOnWhereItWasStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	<-d.came
+	next(t, d.came)
 	if err := s.Run(ctx); err == nil {
 		t.Error("Run ran twice at the same time")
 	}
@@ -87,7 +87,7 @@ func TestForget_leavesNothing(t *testing.T) {
 		waited <- run.Status
 	}()
 	s.Forget()
-	<-waited
+	next(t, waited)
 	if len(s.Apps()) != 0 || len(s.Runs()) != 0 {
 		t.Errorf("apps %v, runs %v", s.Apps(), s.Runs())
 	}
@@ -109,9 +109,9 @@ func TestForget_hasTheAddressesOfTheSettingsSyncedAgain(t *testing.T) {
 		result("{}").write(w)
 	})
 	s, _ := newServer(t, Options{AppURLs: []string{d.front.URL}, SyncInterval: time.Millisecond})
-	<-puts
+	next(t, puts)
 	s.Forget()
-	<-puts
+	next(t, puts)
 }
 
 func TestStore_keepsABoundedNumberOfRuns(t *testing.T) {

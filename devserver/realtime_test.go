@@ -165,7 +165,7 @@ func TestRealtime_teePassesBytesOnAsTheyCome(t *testing.T) {
 		}
 	}
 	in.Close()
-	if status := <-answered; status != 200 {
+	if status := next(t, answered); status != 200 {
 		t.Errorf("tee = %d", status)
 	}
 }

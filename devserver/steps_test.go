@@ -161,7 +161,7 @@ func TestGateway_makesTheRequestsOfSteps(t *testing.T) {
 			if diff := cmp.Diff(pretty(t, date(want.body(t))), pretty(t, date(got.body))); diff != "" {
 				t.Errorf("body differs (-recorded +sent):\n%s", diff)
 			}
-			if r := <-seen; r.Header.Get("Authorization") != c.authorization {
+			if r := next(t, seen); r.Header.Get("Authorization") != c.authorization {
 				t.Errorf("Authorization = %q, want %q", r.Header.Get("Authorization"), c.authorization)
 			}
 		})
@@ -169,8 +169,9 @@ func TestGateway_makesTheRequestsOfSteps(t *testing.T) {
 }
 
 func TestGateway_failsTheStepWhenNobodyAnswers(t *testing.T) {
-	dead := httptest.NewServer(nil)
-	dead.Close()
+	// One that hangs up: a closed port may be another's a moment later.
+	dead := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer dead.Close()
 	s, base := newServer(t, Options{Backoff: fast})
 	d := newDouble(t, map[string][]reply{"js-app-f": {ops(op("Gateway", "g", `,"opts":{"url":"`+dead.URL+`"}`)), result(`"caught"`)}})
 	d.register(base, d.manifest("js-app-f", on("t/f"), 2, ""))
@@ -235,14 +236,11 @@ func TestUseAPI_leavesStateToTheAPI(t *testing.T) {
 	d := newDouble(t, map[string][]reply{"js-app-big": {ops(stepRun("a", big)), ops(stepRun("b", big)), result(`1`)}})
 	hold := make(chan struct{})
 	d.register(base, d.manifest("js-app-big", on("t/big"), 0, ""))
-	d.came = make(chan string, 9)
+	d.came, d.from, d.hold["js-app-big"] = make(chan string, 9), 2, hold
 	event := send(t, s, "t/big", map[string]any{"kib": 700, "n": 7})
-	<-d.came
-	<-d.came
-	d.mu.Lock()
-	d.hold["js-app-big"] = hold
-	d.mu.Unlock()
-	<-d.came
+	for range 3 {
+		next(t, d.came)
+	}
 	var last inngest.CallRequest
 	calls := d.callsOf("js-app-big")
 	if err := json.Unmarshal([]byte(calls[2].body), &last); err != nil {
