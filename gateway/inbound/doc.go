@@ -33,10 +33,24 @@
 // too long, or whose body or answer makes no progress; at the limit of
 // connections the one that is idle for longest goes.
 //
+// # Sockets
+//
+// Plain TCP and unix connections are read and written by system calls of our
+// own (socket.go), and hold no buffer while nothing arrives; a connection is
+// accepted when its request is there (deferaccept_linux.go). TLS and other
+// systems take the ordinary way behind the same functions.
+//
+// # Going away
+//
+// [Server.Drain] accepts what waits in the queue of the listener and closes it;
+// running calls finish and their connections close. [Server.WaitIdle] waits for
+// that, [Server.Close] cuts what is left with a refusal that says draining. A
+// caller that hangs up cuts nothing: what the app began it should end.
+//
 // # Settings
 //
-// limits.memory, limits.body, limits.answer, limits.head, limits.uri,
+// limits.memory, limits.memory_wait, limits.body, limits.answer, limits.head, limits.uri,
 // limits.connections, limits.head_timeout, limits.body_min_rate,
-// limits.idle_timeout, compression.*, trusted_proxies, log.sample;
+// limits.idle_timeout, limits.write_timeout, compression.*, trusted_proxies, log.sample;
 // per app: path, durable_endpoints, compress, outage_budget.
 package inbound
