@@ -197,8 +197,8 @@ func (d *Dev) greet(ctx context.Context) error {
 	if err == nil {
 		err = postEvent(ctx, d.appsURL()+"/e/"+d.config.eventKey, firstEvent)
 	}
-	if ctx.Err() != nil {
-		return nil // interrupted, which is no failure
+	if ctx.Err() != nil || d.gateway.draining.Load() {
+		return nil // interrupted, or the gateway ends and says why
 	}
 	return err
 }

@@ -284,11 +284,14 @@ func (g *Gateway) newOutbound() (*outbound.Server, error) {
 
 // newBudget bounds the bytes of all bodies together.
 func (g *Gateway) newBudget() (*budget.Budget, error) {
-	total, err := availableMemory()
-	if err != nil {
-		return nil, err
+	most := g.cfg.Limits.Memory.Of(0)
+	if most == 0 { // it is a percentage
+		total, err := availableMemory()
+		if err != nil {
+			return nil, err
+		}
+		most = g.cfg.Limits.Memory.Of(total)
 	}
-	most := g.cfg.Limits.Memory.Of(total)
 	return budget.New(budget.Options{
 		Max:     most,
 		Reserve: g.cfg.Limits.AnswerReserve.Of(most),

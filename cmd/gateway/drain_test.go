@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -273,6 +275,20 @@ func TestRun_goesOnAfterItWasKilled(t *testing.T) {
 	}
 	if err := p.end(syscall.SIGTERM); err != nil {
 		t.Errorf("gateway ended with %v", err)
+	}
+}
+
+func TestRun_tellsTheCollectorWhereMemoryEnds(t *testing.T) {
+	url, _ := server(t)
+	p := runProcess(t, url, url)
+	_, metrics := request(t, http.DefaultClient, http.MethodGet, "http://"+p.mustWrite(t, `"admin":"([^"]+)"`)+"/metrics", nil)
+	http.DefaultClient.CloseIdleConnections()
+	found := regexp.MustCompile(`(?m)^go_gc_gomemlimit_bytes (\S+)$`).FindStringSubmatch(metrics)
+	if found == nil {
+		t.Fatalf("no go_gc_gomemlimit_bytes in\n%s", metrics)
+	}
+	if limit, err := strconv.ParseFloat(found[1], 64); err != nil || limit >= math.MaxInt64 {
+		t.Errorf("go_gc_gomemlimit_bytes = %s, which is no limit", found[1])
 	}
 }
 

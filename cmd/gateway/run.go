@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"github.com/inngest-gateway/inngest-gateway/config"
@@ -28,6 +31,9 @@ INNGEST_SIGNING_KEY are enough.`,
 			if err != nil {
 				return err
 			}
+			if err := limitHeap(); err != nil {
+				return err
+			}
 			g, err := gateway.New(gateway.Options{Config: cfg, Version: version, LogTo: e.stderr})
 			if err != nil {
 				return err
@@ -37,6 +43,20 @@ INNGEST_SIGNING_KEY are enough.`,
 	}
 	addConfigFlags(cmd, &file)
 	return cmd
+}
+
+// limitHeap tells the garbage collector where the memory ends, unless GOMEMLIMIT
+// says so. Left alone it lets the heap double before it collects, and bodies
+// alone may take half of the memory (limits.memory).
+func limitHeap() error {
+	_, err := memlimit.Set(
+		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)),
+		memlimit.WithRatio(0.9),
+	)
+	if err != nil {
+		return fmt.Errorf("memory limit of the process: %w; set GOMEMLIMIT instead", err)
+	}
+	return nil
 }
 
 // addConfigFlags adds the flags that say what the configuration is.
