@@ -103,7 +103,7 @@ func TestIdentity_isTheSignedBodysOrRefused(t *testing.T) {
 		"the Go form":                  {"?fnId=go-app-simple&step=step&stepId=step", body, nil, true, "run1"},
 		"other run":                    {"", body, []string{"x-run-id: run2"}, false, ""},
 		"empty run":                    {"", body, []string{"X-Run-Id:"}, false, ""},
-		"other request":                {"", body, []string{"X-Request-Id: req2"}, false, ""},
+		"the request id of a proxy":    {"", body, []string{"X-Request-Id: req2"}, true, "run1"},
 		"other job":                    {"", body, []string{"X-Inngest-Job-Id: x"}, false, ""},
 		"other generation":             {"", body, []string{"X-Inngest-Generation-Id: 2"}, false, ""},
 		"generation with a zero":       {"", body, []string{"X-Inngest-Generation-Id: 01"}, false, ""},

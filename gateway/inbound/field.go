@@ -40,7 +40,6 @@ const (
 	fieldContentType
 	fieldSyncKind
 	fieldRunID
-	fieldRequestID
 	fieldJobID
 	fieldGeneration
 	fieldStepID
@@ -79,12 +78,12 @@ func fieldOf(name []byte) field {
 		return fieldAcceptEncoding
 	case "content-type":
 		return fieldContentType
-	case "traceparent", "tracestate", "account-id":
+	case "traceparent", "tracestate", "account-id", "x-request-id":
+		// The request id is no part of a call's identity, and proxies on the
+		// way (Envoy by default) write one of their own.
 		return fieldOurs
 	case "x-run-id":
 		return fieldRunID
-	case "x-request-id":
-		return fieldRequestID
 	case "keep-alive", "te", "http2-settings", "proxy", "forwarded":
 		return fieldDropped
 	}

@@ -24,7 +24,7 @@ type head struct {
 	close     bool // the caller sends no further request
 	expect    bool // the caller waits for a 100 before it sends the body
 
-	runID, requestID, jobID, generation, stepID []byte
+	runID, jobID, generation, stepID            []byte
 	serverKind, syncKind                        []byte
 	acceptEncoding                              []byte
 	forwardedFor, forwardedProto, forwardedHost []byte
@@ -205,8 +205,6 @@ func (h *head) text(f field) *[]byte {
 		return &h.signature
 	case fieldRunID:
 		return &h.runID
-	case fieldRequestID:
-		return &h.requestID
 	case fieldJobID:
 		return &h.jobID
 	case fieldGeneration:

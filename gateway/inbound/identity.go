@@ -103,7 +103,6 @@ func (x *exchange) identify() *refusal {
 		signed string
 	}{
 		{"X-Run-Id", h.runID, id.RunID},
-		{"X-Request-Id", h.requestID, id.RequestID},
 		{"X-Inngest-Job-Id", h.jobID, id.JobID},
 		{"X-Inngest-Step-Id", h.stepID, step},
 		{"stepId of the query", x.query.stepID, step},

@@ -176,7 +176,6 @@ func TestIdentity_thatIsNotTheSignedOneReachesNoApp(t *testing.T) {
 		change func(*message)
 	}{
 		"run":                    {planned, header(inngest.HeaderRunID, "01M85TYKKDVVHPHJVAC3R62DXC")},
-		"request":                {planned, header(inngest.HeaderRequestID, "01M85TYKP8E931C30C4SFBKRZH")},
 		"job":                    {planned, header(inngest.HeaderJobID, "3kqe9vehqb3fv")},
 		"generation":             {planned, header(inngest.HeaderGenerationID, "2")},
 		"step of header, query":  {planned, header(inngest.HeaderStepID, "e4fbe62d887b8cdee986e6be781203d8d938bbd5")},
