@@ -31,7 +31,7 @@ type turn struct {
 	p50        float64 // µs
 	p99        float64 // µs
 	cpuPerCall float64 // µs of the process in between
-	bytes      float64 // of an answer's body
+	bytes      int64   // of the answers' bodies
 }
 
 // arena is what runs in one case: the app and all contenders at once.
@@ -83,7 +83,7 @@ func (a *arena) compete(ctx context.Context, c *contender, slice time.Duration, 
 		p50:        float64(result.Latencies.ValueAtQuantile(50)) / 1e3,
 		p99:        float64(result.Latencies.ValueAtQuantile(99)) / 1e3,
 		cpuPerCall: float64((cpuAfter - cpu).Nanoseconds()) / 1e3 / float64(arrivedAfter-arrived),
-		bytes:      float64(result.Bytes) / float64(result.Calls),
+		bytes:      result.Bytes,
 	})
 	return nil
 }

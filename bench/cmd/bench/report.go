@@ -70,10 +70,12 @@ func newCaseReport(m mode, size int, contenders []*contender) (caseReport, error
 			P50:       float64(c.latencies.ValueAtQuantile(50)) / 1e3,
 			P99:       float64(c.latencies.ValueAtQuantile(99)) / 1e3,
 		}
+		var bytes int64
 		for _, t := range c.turns {
 			one.Calls += t.calls
-			one.AnswerBytes += t.bytes / float64(len(c.turns))
+			bytes += t.bytes
 		}
+		one.AnswerBytes = float64(bytes) / float64(one.Calls)
 		if c.process != nil {
 			cpu := summarize(c.turns, func(t turn) float64 { return t.cpuPerCall })
 			one.CPUPerCall = &cpu
