@@ -125,11 +125,23 @@ func (t *router) find(method string, segments []string) *route {
 // listsKeys tells whether a path is one of those under which API v2 shows an
 // account's signing and event keys. A local key must not be worth the real
 // one, so these are no different from unknown paths. The comparison is wider
-// than the server's: encoded slashes count as slashes, letter case does not
-// count.
+// than the server's, since proxies in front of it may read more into a path:
+// encoded slashes count as slashes, empty segments, parameters, white space
+// and letter case do not count.
 func listsKeys(segments []string) bool {
-	flat := strings.ToLower(strings.Join(segments, "/")) + "/"
-	return strings.HasPrefix(flat, "v2/keys/") || strings.HasPrefix(flat, "api/v2/keys/")
+	var names []string
+	for _, segment := range segments {
+		whole, _ := decodedWhole(segment) // decodePath has refused what has no end
+		for _, part := range strings.Split(whole, "/") {
+			if name := strings.ToLower(strings.TrimSpace(withoutParameters(part))); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) > 0 && names[0] == "api" {
+		names = names[1:]
+	}
+	return len(names) > 1 && names[0] == "v2" && names[1] == "keys"
 }
 
 func (r *route) takes(segments []string) bool {
@@ -148,10 +160,31 @@ func (r *route) takes(segments []string) bool {
 	return true
 }
 
+// withoutParameters cuts off what some servers take for parameters of a
+// segment: /..;x/ is /../ to them.
+func withoutParameters(segment string) string {
+	name, _, _ := strings.Cut(segment, ";")
+	return name
+}
+
+// decodedWhole decodes a text until that changes nothing: readers in a row may
+// each decode once more. Nobody needs more than a few rounds.
+func decodedWhole(text string) (whole string, ok bool) {
+	for range 4 {
+		decoded, err := url.PathUnescape(text)
+		if err != nil || decoded == text {
+			return text, true
+		}
+		text = decoded
+	}
+	return text, false
+}
+
 // decodePath splits a path at its slashes and decodes each segment once, as a
 // server would. It refuses what another reader could take for another path:
-// dot segments, also encoded ones and those behind an encoded slash, empty
-// segments except one at the end, backslashes and control characters.
+// dot segments, also encoded ones, those with parameters and those behind an
+// encoded slash, empty segments except one at the end, backslashes and control
+// characters.
 func decodePath(path string) (segments []string, ok bool) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, false
@@ -162,12 +195,16 @@ func decodePath(path string) (segments []string, ok bool) {
 		if err != nil || (decoded == "" && i < len(segments)-1) {
 			return nil, false
 		}
-		for _, part := range strings.Split(decoded, "/") {
-			if part == "." || part == ".." {
+		whole, ok := decodedWhole(decoded)
+		if !ok {
+			return nil, false
+		}
+		for _, part := range strings.Split(whole, "/") {
+			if name := withoutParameters(part); name == "." || name == ".." {
 				return nil, false
 			}
 		}
-		if strings.ContainsFunc(decoded, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
+		if strings.ContainsFunc(whole, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
 			return nil, false
 		}
 		segments[i] = decoded
