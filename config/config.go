@@ -133,7 +133,8 @@ type Limits struct {
 	// Request target: path and query.
 	URI Size `koanf:"uri"`
 
-	// Open connections of callers; at the limit the oldest idle one goes.
+	// Open connections on each of the two listeners. At the limit the oldest
+	// idle one of Inngest's goes; on the apps listener a new one is refused.
 	Connections int `koanf:"connections"`
 
 	// Time for a head to arrive.

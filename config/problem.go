@@ -136,7 +136,7 @@ func (p *problems) err() error {
 func parent(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
 
 // quoted shows a value, shortened, and never a signing key or a password in a
-// URL: those stand in the wrong place often enough.
+// URL, or a URL's query: those stand in the wrong place often enough.
 func quoted(text string) string {
 	if strings.Contains(text, "signkey-") {
 		return mask
@@ -144,6 +144,9 @@ func quoted(text string) string {
 	if scheme, rest, ok := strings.Cut(text, "://"); ok {
 		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
 			text = scheme + "://" + mask + rest[i:]
+		}
+		if before, _, ok := strings.Cut(text, "?"); ok {
+			text = before + "?" + mask // tokens travel there
 		}
 	}
 	const most = 100

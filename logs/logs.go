@@ -23,7 +23,7 @@ type Format string
 
 // The forms of lines.
 const (
-	JSON Format = "json" // for machines
+	JSON Format = "json" // for machines; durations are in seconds, their names end with _seconds
 	Text Format = "text" // for people
 )
 
@@ -56,7 +56,7 @@ func New(o Options) (*Handler, error) {
 	var inner slog.Handler
 	switch o.Format {
 	case JSON:
-		inner = slog.NewJSONHandler(q, &slog.HandlerOptions{Level: o.Level})
+		inner = slog.NewJSONHandler(q, &slog.HandlerOptions{Level: o.Level, ReplaceAttr: seconds})
 	case Text:
 		inner = tint.NewTextHandler(q, &tint.Options{Level: o.Level, NoColor: true, TimeFormat: "15:04:05.000"})
 	default:
@@ -67,6 +67,15 @@ func New(o Options) (*Handler, error) {
 
 // Start starts the writer, once; [Handler.Close] ends it.
 func (h *Handler) Start() { h.queue.start() }
+
+// seconds writes durations as seconds, with the unit in the name: a bare number
+// of nanoseconds would be read as anything.
+func seconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.Float64(a.Key+"_seconds", a.Value.Duration().Seconds())
+	}
+	return a
+}
 
 // WithAttrs returns a handler that writes through the same buffer.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -44,6 +45,16 @@ func TestHandler_writesEveryLineBeforeCloseReturns(t *testing.T) {
 	}
 	if n := testutil.ToFloat64(dropped); n != 0 {
 		t.Errorf("dropped = %v, want 0", n)
+	}
+}
+
+func TestHandler_writesTheUnitOfDurationsIntoTheirNames(t *testing.T) {
+	var out bytes.Buffer
+	h, _ := newHandler(t, Options{Writer: &out, Format: JSON, Buffer: 4})
+	slog.New(h).Info("call", "total", 1500*time.Millisecond)
+	h.Close()
+	if !strings.Contains(out.String(), `"total_seconds":1.5`) {
+		t.Errorf("line = %s, want total_seconds 1.5", out.String())
 	}
 }
 

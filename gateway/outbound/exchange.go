@@ -44,7 +44,7 @@ func (s *Server) pass(rc *fasthttp.RequestCtx, q *request) *refusal {
 	if r != nil {
 		return r
 	}
-	if q.route.name == "connect_start" && answer.StatusCode == http.StatusOK {
+	if q.route.name == "connect_start" && answer.StatusCode/100 == 2 {
 		return s.start(rc, x, answer)
 	}
 	s.answer(rc, x, answer)

@@ -147,7 +147,7 @@ func joined(h *fasthttp.RequestHeader, name string) string {
 // logPath is the path as logs may show it: without the query, which carries
 // tokens, and without the event key or ticket in it.
 func (q *request) logPath() string {
-	if q.segments[0] == "e" && len(q.segments) > 1 {
+	if strings.EqualFold(q.segments[0], "e") && len(q.segments) > 1 {
 		return "/e/***"
 	}
 	if q.route != nil && q.route.name == "connect_gateway" {
