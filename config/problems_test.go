@@ -151,7 +151,7 @@ func TestLoad_tellsProblems(t *testing.T) {
 		},
 		"an app's URL with a query": {
 			file: minimal, env: []string{"GATEWAY_APP_URL=http://x/?probe=trust"},
-			want: []string{`GATEWAY_APP_URL: "http://x/?probe=trust", want ` + wantAppURL},
+			want: []string{`GATEWAY_APP_URL: "http://x/?***", want ` + wantAppURL},
 		},
 		"an app's URL that is no endpoint": {
 			file: minimal, env: []string{"GATEWAY_APP_URL=localhost:3000/y"},
