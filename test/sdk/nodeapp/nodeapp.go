@@ -6,6 +6,7 @@ package nodeapp
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -190,8 +191,46 @@ func stop(tb testing.TB, cmd *exec.Cmd, exited <-chan error) {
 // SDK in a process of its own, and returns their ids.
 func Send(tb testing.TB, o Options, name, data string, count int) (single, many []string) {
 	tb.Helper()
+	out := output(tb, o, "send.mjs", name, data, strconv.Itoa(count))
+	var ids struct{ Single, Many []string }
+	if err := json.Unmarshal(out, &ids); err != nil {
+		tb.Fatalf("test/node/send.mjs printed %q: %v", out, err)
+	}
+	return ids.Single, ids.Many
+}
+
+// A Message is what a subscriber of a realtime topic got.
+type Message struct {
+	Channel string
+	Topic   string
+	Data    struct {
+		N    int
+		Last bool
+	}
+}
+
+// Subscribe subscribes to topic news of a channel with the JavaScript SDK in a
+// process of its own, which publishes there, too: numbers from 0 that go up by
+// one, until the first has arrived and then the last. It returns what arrived.
+func Subscribe(tb testing.TB, o Options, channel string) []Message {
+	tb.Helper()
+	out := output(tb, o, "--experimental-websocket", "realtime.mjs", channel)
+	var messages []Message
+	if err := json.Unmarshal(out, &messages); err != nil {
+		tb.Fatalf("test/node/realtime.mjs printed %q: %v", out, err)
+	}
+	return messages
+}
+
+const endWithin = 2 * time.Minute // a program that ends by itself
+
+// output runs node to its end and returns what it printed.
+func output(tb testing.TB, o Options, args ...string) []byte {
+	tb.Helper()
 	dir, node := installed(tb)
-	cmd := exec.CommandContext(tb.Context(), node, "send.mjs", name, data, strconv.Itoa(count))
+	ctx, cancel := context.WithTimeout(tb.Context(), endWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, node, args...)
 	cmd.Dir, cmd.Env = dir, o.environment()
 	out, err := cmd.Output()
 	if err != nil {
@@ -199,13 +238,9 @@ func Send(tb testing.TB, o Options, name, data string, count int) (single, many 
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("%w\n%s", err, exit.Stderr)
 		}
-		tb.Fatalf("test/node/send.mjs: %v", err)
+		tb.Fatalf("node %s: %v", strings.Join(args, " "), err)
 	}
-	var ids struct{ Single, Many []string }
-	if err := json.Unmarshal(out, &ids); err != nil {
-		tb.Fatalf("test/node/send.mjs printed %q: %v", out, err)
-	}
-	return ids.Single, ids.Many
+	return out
 }
 
 // installed returns the folder of the Node programs and the path of node.
