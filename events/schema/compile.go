@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,12 +15,12 @@ import (
 // Compile makes a set of sources. An error is of type Problems and holds all
 // that is wrong with any of them.
 func Compile(sources []Source) (*Set, error) {
-	c := compiler{documents: map[string]*document{}, events: map[key]string{}}
+	c := compiler{resources: map[string]resource{}, events: map[key]string{}}
 	for i, s := range sources {
 		c.add(i, s)
 	}
-	set := &Set{byEvent: map[key]*schema{}, documents: c.inOrder()}
-	for _, d := range set.documents {
+	set := &Set{byEvent: map[key]*schema{}, resources: c.resources}
+	for _, d := range c.documents {
 		compiled := c.compile(d)
 		if compiled == nil || d.Name == "" {
 			continue
@@ -38,8 +39,9 @@ func Compile(sources []Source) (*Set, error) {
 // A compiler compiles each document by itself, so that one that is broken does
 // not hide what is wrong with the next.
 type compiler struct {
-	documents map[string]*document // by every URL of theirs
-	events    map[key]string       // where the source of an event came from
+	resources map[string]resource // by URL
+	documents []*document
+	events    map[key]string // where the source of an event came from
 	problems  Problems
 }
 
@@ -67,22 +69,19 @@ func (c *compiler) add(i int, s Source) {
 		c.problem(i, s, "", err.Error())
 		return
 	}
-	for _, id := range d.ids() {
-		if other, ok := c.documents[id]; ok && other != d {
-			c.problem(i, s, "", fmt.Sprintf("has the address %s, which %s has already", shown(id), other.From))
+	if same, ok := c.resources[d.url]; ok && same.whole && same.From == s.From && bytes.Equal(same.Text, s.Text) {
+		c.documents = append(c.documents, d) // one file for several events
+		return
+	}
+	resources := d.resources()
+	for _, url := range slices.Sorted(maps.Keys(resources)) {
+		if other, ok := c.resources[url]; ok {
+			c.problem(i, s, "", fmt.Sprintf("has the address %s, which %s has already", shown(url), other.From))
 			return
 		}
-		c.documents[id] = d
 	}
-}
-
-// inOrder returns the documents in the order of the sources.
-func (c *compiler) inOrder() []*document {
-	seen := map[*document]bool{}
-	for _, d := range c.documents {
-		seen[d] = true
-	}
-	return slices.SortedFunc(maps.Keys(seen), func(a, b *document) int { return a.source - b.source })
+	maps.Copy(c.resources, resources)
+	c.documents = append(c.documents, d)
 }
 
 // compile compiles one document; nil after noting what is wrong with it.
@@ -92,7 +91,7 @@ func (c *compiler) compile(d *document) *jsonschema.Schema {
 	}
 	lib := jsonschema.NewCompiler()
 	lib.DefaultDraft(jsonschema.Draft2020)
-	lib.UseLoader(given(c.documents))
+	lib.UseLoader(given(c.resources))
 	compiled, err := lib.Compile(d.url)
 	if err == nil {
 		if circular(compiled) {
@@ -147,7 +146,7 @@ func (c *compiler) strayRefs(d *document) (stray bool) {
 			if !ok {
 				continue
 			}
-			if to := resolve(base, ref); c.documents[to] == nil && !metaSchema(to) {
+			if to := resolve(base, ref); c.resources[to].document == nil && !metaSchema(to) {
 				missing = append(missing, fmt.Sprintf("%s %q leads to %s, which is not among the schemas", keyword, ref, shown(to)))
 			}
 		}
@@ -170,12 +169,12 @@ func metaSchema(url string) bool {
 func shown(text string) string { return strings.ReplaceAll(text, "source://", "") }
 
 // given is the only loader: what is not among the sources is not there.
-type given map[string]*document
+type given map[string]resource
 
-// Load returns the document with that URL.
+// Load returns what has that URL.
 func (g given) Load(url string) (any, error) {
-	if d, ok := g[url]; ok {
-		return d.doc, nil
+	if r, ok := g[url]; ok {
+		return r.value, nil
 	}
 	return nil, errors.New("it is not among the schemas, and nothing is loaded from elsewhere")
 }

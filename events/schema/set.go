@@ -16,7 +16,7 @@ import (
 type Set struct {
 	byEvent   map[key]*schema
 	schemas   []*schema // those of events, in the order of the sources
-	documents []*document
+	resources map[string]resource
 }
 
 type key struct{ name, version string }

@@ -96,16 +96,25 @@ func address(from string) string {
 	return (&url.URL{Scheme: "source", Host: "", Path: path.Clean("/" + from)}).String()
 }
 
-// ids returns the URLs by which other documents may refer to parts of this one:
-// its own and those of every $id in it.
-func (d *document) ids() []string {
-	ids := []string{d.url}
+// A resource is a document, or a part of one that has an $id of its own: what a
+// URL leads to.
+type resource struct {
+	*document
+	value any
+	whole bool // it is all of the document
+}
+
+// resources returns what other documents may refer to, by URL.
+func (d *document) resources() map[string]resource {
+	all := map[string]resource{d.url: {d, d.doc, true}}
+	first := true
 	d.walk(func(base string, schema map[string]any) {
-		if base != d.url {
-			ids = append(ids, base)
+		if _, known := all[base]; !known {
+			all[base] = resource{d, schema, first}
 		}
+		first = false
 	})
-	return ids
+	return all
 }
 
 // idKeyword is what the document's draft calls an $id.
@@ -165,4 +174,12 @@ func resolve(base, ref string) string {
 		return base
 	}
 	return from.ResolveReference(to).String()
+}
+
+// unescape reads a token of a JSON pointer in a URL's fragment.
+func unescape(token string) string {
+	if plain, err := url.PathUnescape(token); err == nil {
+		token = plain
+	}
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
 }
