@@ -1,0 +1,159 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A Delivery is a record handed out: exactly one of Ack, Nak and DeadLetter ends
+// it.
+type Delivery struct {
+	Record   Record
+	Attempt  int       // from 1; 2 when it was handed out before and not acknowledged
+	Appended time.Time // by the server's clock; later than Record.Accepted after a replay
+
+	spool *Spool
+	msg   jetstream.Msg
+	bytes int64
+}
+
+// Next waits for the oldest record that nobody holds. Records that are too old
+// or damaged become dead letters on the way. An error other than ctx's says that
+// the store does not work now.
+func (s *Spool) Next(ctx context.Context) (*Delivery, error) {
+	for {
+		msg, err := (*s.consumer.Load()).Next(jetstream.FetchContext(endless{ctx}))
+		switch {
+		case ctx.Err() != nil:
+			if msg != nil { // it came with the end
+				err := msg.Nak()
+				return nil, errors.Join(ctx.Err(), err)
+			}
+			return nil, ctx.Err()
+		case errors.Is(err, nats.ErrTimeout):
+			continue // nothing came, the server ended the wait
+		case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoHeartbeat):
+			// The server was started anew and has forgotten who reads.
+			if err2 := s.setUp(ctx); err2 != nil {
+				return nil, fmt.Errorf("spool: next: %w", errors.Join(err, err2))
+			}
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("spool: next: %w", err)
+		}
+		d, err := s.open(ctx, msg)
+		if err != nil {
+			return nil, fmt.Errorf("spool: next: %w", err)
+		}
+		if d != nil {
+			return d, nil
+		}
+	}
+}
+
+// endless is a context whose deadline the client does not see: it would stop to
+// wait a tenth before.
+type endless struct{ context.Context }
+
+func (endless) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// open makes a delivery of a message, nil if it became a dead letter instead.
+func (s *Spool) open(ctx context.Context, msg jetstream.Msg) (*Delivery, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.main.whole(ctx, msg.Headers(), msg.Data())
+	var r Record
+	if err == nil {
+		r, err = decode(msg.Headers(), stored)
+	}
+	d := &Delivery{
+		Record: r, Attempt: int(meta.NumDelivered), Appended: meta.Timestamp,
+		spool: s, msg: msg, bytes: int64(messageOverhead + len(msg.Subject()) + headerBytes(msg.Headers()) + max(len(stored), len(msg.Data()))),
+	}
+	switch {
+	case errors.Is(err, ErrDamaged):
+		s.stats.damagedRecords.Add(1)
+		s.o.Log.Error("spool record damaged, kept as a dead letter", "subject", msg.Subject(), "err", err)
+		size, err2 := s.putDamaged(ctx, msg.Subject(), msg.Headers(), stored, err.Error())
+		if err2 != nil {
+			return nil, err2
+		}
+		s.used.Add(size)
+		return nil, d.ack(ctx)
+	case err != nil:
+		return nil, err
+	case s.o.Now().Sub(meta.Timestamp) > s.o.MaxAge:
+		s.stats.expired.Add(1)
+		s.o.Log.Warn("spool record too old, kept as a dead letter", "events", r.Count, "appended", meta.Timestamp)
+		return nil, d.DeadLetter(ctx, fmt.Sprintf("in the spool for longer than %v", s.o.MaxAge))
+	}
+	return d, nil
+}
+
+// Ack removes the record: it was delivered. After an error it may come again.
+func (d *Delivery) Ack(ctx context.Context) error {
+	if err := d.ack(ctx); err != nil {
+		return fmt.Errorf("spool: ack: %w", err)
+	}
+	return nil
+}
+
+func (d *Delivery) ack(ctx context.Context) error {
+	opCtx, cancel := context.WithTimeout(ctx, d.spool.o.OpTimeout)
+	defer cancel()
+	if err := d.msg.DoubleAck(opCtx); err != nil {
+		return err
+	}
+	d.spool.used.Add(-d.bytes)
+	if h := d.msg.Headers(); h.Get(headerParts) != "" {
+		return d.spool.main.dropParts(ctx, h.Get(headerID))
+	}
+	return nil
+}
+
+// Nak hands the record out again after delay, before records that came later
+// and were not handed out yet.
+func (d *Delivery) Nak(ctx context.Context, delay time.Duration) error {
+	answer := "-NAK"
+	if delay > 0 {
+		answer = fmt.Sprintf(`-NAK {"delay": %d}`, delay.Nanoseconds())
+	}
+	if err := d.answer(ctx, answer); err != nil {
+		return fmt.Errorf("spool: nak: %w", err)
+	}
+	return nil
+}
+
+// Extend starts Options.AckWait anew, for who tries for longer.
+func (d *Delivery) Extend(ctx context.Context) error {
+	if err := d.answer(ctx, "+WPI"); err != nil {
+		return fmt.Errorf("spool: extend: %w", err)
+	}
+	return nil
+}
+
+// answer tells the server about a message and waits until it has taken it. The
+// client's own methods do not wait, and the next Next could come first.
+func (d *Delivery) answer(ctx context.Context, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, d.spool.o.OpTimeout)
+	defer cancel()
+	_, err := d.spool.conn.RequestWithContext(ctx, d.msg.Reply(), []byte(text))
+	return err
+}
+
+// DeadLetter moves the record to the dead letters, with the reason.
+func (d *Delivery) DeadLetter(ctx context.Context, reason string) error {
+	size, err := d.spool.putDead(ctx, d.Record, reason)
+	if err != nil {
+		return fmt.Errorf("spool: dead letter: %w", err)
+	}
+	d.spool.used.Add(size)
+	return d.Ack(ctx)
+}
