@@ -14,7 +14,12 @@ type builder struct {
 	names     names
 	decls     map[string]*decl // by the key of what they are made of
 	order     []*decl
+	open      map[string]bool // keys of what is being made without a name
 }
+
+// maxTypes bounds what schemas can become that combine each other in ever new
+// ways. Beyond it, everything may be anything.
+const maxTypes = 5000
 
 // A part is a schema that a value must fit, among others. Once its alternatives
 // were told apart they do not count any more.
@@ -32,7 +37,7 @@ func parts(schemas ...*jsonschema.Schema) []part {
 }
 
 func newBuilder(set *Set) *builder {
-	return &builder{resources: set.resources, names: newNames(), decls: map[string]*decl{}}
+	return &builder{resources: set.resources, names: newNames(), decls: map[string]*decl{}, open: map[string]bool{}}
 }
 
 // place is where a schema stands: the URL of its document and a pointer. Events
@@ -85,10 +90,16 @@ func (b *builder) event(s *schema) *decl {
 // its name from there, else hint is its name.
 func (b *builder) shape(list []part, hint string) *shape {
 	gathered := b.gather(list)
-	if d, ok := b.decls[b.keyOf(gathered)]; ok {
+	k := b.keyOf(gathered)
+	if d, ok := b.decls[k]; ok {
 		d.used = true
 		return &shape{kind: shapeNamed, named: d}
 	}
+	if b.open[k] || len(b.order) > maxTypes {
+		return &shape{kind: shapeAny}
+	}
+	b.open[k] = true
+	defer delete(b.open, k)
 	if len(gathered) == 1 && !slices.ContainsFunc(list, func(p part) bool { return p.Schema == gathered[0].Schema }) {
 		return b.declare(gathered, b.nameOf(gathered[0].Schema), false)
 	}
@@ -131,7 +142,7 @@ func (b *builder) gather(list []part) []part {
 		}
 	}
 	add = func(p part) {
-		if says(p) {
+		if says(p) || p.anyOf || p.oneOf { // that it was told apart must not be forgotten
 			all = append(all, p)
 		}
 		follow(p.Ref)
@@ -174,9 +185,51 @@ func inferred(p part) string {
 func (b *builder) build(list []part, hint string, d *decl) *shape {
 	s := b.plain(list, hint, d)
 	if d != nil && !d.object {
-		d.alias = s
+		d.alias = straight(s, d)
 	}
 	return s
+}
+
+// straight takes what leads back to d itself out of the shape that d stands for:
+// no language has a type that is itself or a string. What is beside it, also in
+// another alias that leads back, is what d comes down to.
+func straight(s *shape, d *decl) *shape {
+	if !leadsTo(s, d, map[*decl]bool{}) {
+		return s
+	}
+	var kept []*shape
+	var expand func(s *shape, seen []*decl)
+	expand = func(s *shape, seen []*decl) {
+		switch {
+		case s.kind == shapeUnion:
+			for _, of := range s.of {
+				expand(of, seen)
+			}
+		case !leadsTo(s, d, map[*decl]bool{}):
+			kept = append(kept, s)
+		case s.named != d && !slices.Contains(seen, s.named):
+			expand(s.named.alias, append(seen, s.named))
+		}
+	}
+	expand(s, nil)
+	if len(kept) == 0 {
+		return &shape{kind: shapeAny}
+	}
+	return union(kept...)
+}
+
+// leadsTo tells whether a shape is d, or may be, by aliases alone.
+func leadsTo(s *shape, d *decl, seen map[*decl]bool) bool {
+	switch {
+	case s == nil:
+		return false
+	case s.kind == shapeUnion:
+		return slices.ContainsFunc(s.of, func(of *shape) bool { return leadsTo(of, d, seen) })
+	case s.kind != shapeNamed || seen[s.named]:
+		return false
+	}
+	seen[s.named] = true
+	return s.named == d || leadsTo(s.named.alias, d, seen)
 }
 
 func (b *builder) plain(list []part, hint string, d *decl) *shape {

@@ -35,13 +35,24 @@ func valuesOf(list []part, types []string) (values []any, ok bool) {
 			continue
 		}
 		values = slices.DeleteFunc(slices.Clone(values), func(v any) bool {
-			return !slices.ContainsFunc(these, func(t any) bool { return literalText(t) == literalText(v) })
+			return !slices.ContainsFunc(these, func(t any) bool { return equal(t, v) })
 		})
 	}
 	if types != nil {
 		values = slices.DeleteFunc(slices.Clone(values), func(v any) bool { return !slices.ContainsFunc(types, func(t string) bool { return isOf(v, t) }) })
 	}
 	return values, ok
+}
+
+// equal compares two values of a schema. Numbers may be written in several ways.
+func equal(a, b any) bool {
+	m, ok := a.(json.Number)
+	if n, both := b.(json.Number); ok && both {
+		x, err1 := m.Float64()
+		y, err2 := n.Float64()
+		return x == y && err1 == nil && err2 == nil
+	}
+	return literalText(a) == literalText(b)
 }
 
 // isOf tells whether a value is of a type.
@@ -103,7 +114,6 @@ func (b *builder) alternatives(list []part, hint string) *shape {
 		if len(group) > maxAlternatives {
 			return &shape{kind: shapeAny}
 		}
-		rest = slices.DeleteFunc(rest, func(p part) bool { return !says(p) })
 		var all []*shape
 		for n, alternative := range group {
 			of := parts(alternative)
@@ -133,7 +143,7 @@ func (b *builder) standsAlone(alternative, rest []part) bool {
 			return false
 		}
 	}
-	return len(rest) == 0 || slices.ContainsFunc(b.gather(alternative), func(p part) bool {
+	return !slices.ContainsFunc(rest, says) || slices.ContainsFunc(b.gather(alternative), func(p part) bool {
 		return p.Types != nil || p.Const != nil || p.Enum != nil
 	})
 }

@@ -36,7 +36,8 @@
 // [Set.Types] prints one type for each schema and for what it refers to. What a
 // language's types cannot say (bounds, patterns, conditions) is left out, so a
 // value of the type may still violate the schema; a valid value always fits the
-// type. Names come from the events' names: order.created becomes OrderCreated,
+// type. A schema that names no type is taken for one of what its keywords are
+// about: properties make it an object. Names come from the events' names: order.created becomes OrderCreated,
 // its version 2 OrderCreatedV2, a definition Address in it OrderCreatedAddress,
 // one in a source without an event just Address.
 package schema

@@ -62,27 +62,27 @@ func membersOf(list []part) (members map[string][]part, required map[string]bool
 }
 
 // others is the shape of the members of an object that have no name in the
-// schema, and whether it describes them.
+// schema, and whether it describes them. Every part must be satisfied, so the
+// first that says something will do.
 func (b *builder) others(list []part, hint string) (s *shape, described bool) {
-	var all []*shape
-	closed := false
 	for _, p := range list {
+		var all []*shape
 		byPattern := func(a, b jsonschema.Regexp) int { return strings.Compare(a.String(), b.String()) }
 		for _, re := range slices.SortedFunc(maps.Keys(p.PatternProperties), byPattern) {
 			all = append(all, b.shape(parts(p.PatternProperties[re]), hint+"Value"))
 		}
 		switch more := p.AdditionalProperties.(type) {
-		case bool:
-			closed = closed || !more
 		case *jsonschema.Schema:
 			all = append(all, b.shape(parts(more), hint+"Value"))
+		case bool:
+			if more {
+				continue
+			}
+		default:
+			continue
 		}
-	}
-	switch {
-	case len(all) > 0:
-		return union(all...), true
-	case closed:
-		return &shape{kind: shapeNever}, false
+		s = union(all...)
+		return s, s.kind != shapeNever && s.kind != shapeAny
 	}
 	return &shape{kind: shapeAny}, false
 }

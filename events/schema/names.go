@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // camel makes a type's name of any text: order.created becomes OrderCreated. It
@@ -38,11 +39,8 @@ func exported(name, before string) string {
 	if name == "" {
 		return before
 	}
-	for _, r := range name {
-		if !unicode.IsUpper(r) {
-			return before + name
-		}
-		break
+	if first, _ := utf8.DecodeRuneInString(name); !unicode.IsUpper(first) {
+		return before + name
 	}
 	return name
 }
