@@ -57,7 +57,11 @@ func Serve(ctx context.Context, ln net.Listener, o Options) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil // connections without a call count as open there
 	}
-	return errors.Join(err, <-done)
+	ln.Close() // a server that had not begun yet knows nothing of it
+	if served := <-done; !errors.Is(served, net.ErrClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
 }
 
 // maxAnswer is the size of the largest answer, whatever the request's.

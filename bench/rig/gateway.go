@@ -32,13 +32,12 @@ func BuildGateway(ctx context.Context, dir string) (string, error) {
 
 // GatewayOptions configures a Gateway.
 type GatewayOptions struct {
-	Binary      string
-	Dir         string // for its configuration
-	App         string // host:port of the app
-	Path        string // of the app, here and there
-	Key         string // signing key
-	Memory      string // limits.memory; empty: the default
-	Environment []string
+	Binary string
+	File   string // its configuration, to be written
+	App    string // host:port of the app
+	Path   string // of the app, here and there
+	Key    string // signing key
+	Memory string // limits.memory; empty: the default
 }
 
 // A Gateway is a gateway in a process of its own.
@@ -73,14 +72,12 @@ func StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
 	if o.Memory != "" {
 		limits = "memory: " + o.Memory
 	}
-	file := filepath.Join(o.Dir, "gateway.yaml")
 	text := fmt.Sprintf(gatewayConfig, o.App, addresses[0], addresses[1], addresses[2], o.Path, limits)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(o.File, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	// Nothing of the caller's environment configures it.
-	env := append([]string{"INNGEST_SIGNING_KEY=" + o.Key}, o.Environment...)
-	p, err := Start("gateway", env, o.Binary, "run", "--config", file)
+	p, err := Start("gateway", []string{"INNGEST_SIGNING_KEY=" + o.Key}, o.Binary, "run", "--config", o.File)
 	if err != nil {
 		return nil, err
 	}

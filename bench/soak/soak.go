@@ -81,7 +81,7 @@ func (t *trial) start(ctx context.Context, dir string) (signature.Key, error) {
 		return key, err
 	}
 	t.gateway, err = rig.StartGateway(ctx, rig.GatewayOptions{
-		Binary: t.binary, Dir: dir, App: t.address, Path: app.Path, Key: text, Memory: fmt.Sprintf("%dMiB", t.memory),
+		Binary: t.binary, File: filepath.Join(dir, "gateway.yaml"), App: t.address, Path: app.Path, Key: text, Memory: fmt.Sprintf("%dMiB", t.memory),
 	})
 	return key, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -37,8 +38,8 @@ type turn struct {
 // arena is what runs in one case: the app and all contenders at once.
 type arena struct {
 	app        *rig.Process
-	address    string // of the app
-	gateway    *rig.Gateway
+	address    string       // of the app
+	gateway    *rig.Gateway // the contender of that name
 	contenders []*contender
 	others     []*rig.Process // in between
 }
@@ -111,7 +112,7 @@ func (a *arena) arrived(ctx context.Context) (int64, error) {
 }
 
 // open starts the app and what is to be compared.
-func open(ctx context.Context, s settings, form load.Form, keyText, binary, dir string) (a *arena, err error) {
+func open(ctx context.Context, s settings, form load.Form, keyText, dir string) (a *arena, err error) {
 	a = &arena{}
 	defer func() {
 		if err != nil {
@@ -127,26 +128,8 @@ func open(ctx context.Context, s settings, form load.Form, keyText, binary, dir 
 	for _, name := range s.contenders {
 		c := &contender{name: name, latencies: load.NewHistogram()}
 		address := ""
-		switch name {
-		case "direct":
-			address = a.address
-		case "reverseproxy":
-			if c.process, err = rig.StartRole("reverseproxy", "127.0.0.1:0", a.address); err == nil {
-				a.others = append(a.others, c.process)
-				address, err = c.process.Address(ctx)
-			}
-		case "nginx":
-			if c.process, address, err = startNginx(ctx, dir, a.address); c.process != nil {
-				a.others = append(a.others, c.process)
-			}
-		case "gateway":
-			if a.gateway, err = rig.StartGateway(ctx, rig.GatewayOptions{
-				Binary: binary, Dir: dir, App: a.address, Path: app.Path, Key: keyText,
-			}); err == nil {
-				c.process, address = a.gateway.Process, a.gateway.Inngest
-			}
-		default:
-			err = fmt.Errorf("unknown contender %q", name)
+		if c.process, address, err = a.enter(ctx, s, name, keyText, dir); c.process != nil {
+			a.others = append(a.others, c.process)
 		}
 		if err != nil {
 			return a, err
@@ -161,15 +144,45 @@ func open(ctx context.Context, s settings, form load.Form, keyText, binary, dir 
 	return a, nil
 }
 
+// enter starts what is in between for a contender and returns where it listens.
+func (a *arena) enter(ctx context.Context, s settings, name, keyText, dir string) (*rig.Process, string, error) {
+	switch name {
+	case "direct":
+		return nil, a.address, nil
+	case "nginx":
+		return startNginx(ctx, dir, a.address)
+	case "reverseproxy":
+		p, err := rig.StartRole("reverseproxy", "127.0.0.1:0", a.address)
+		if err != nil {
+			return nil, "", err
+		}
+		address, err := p.Address(ctx)
+		return p, address, err
+	case "gateway", "before":
+		binary := s.gateway
+		if name == "before" {
+			binary = s.before
+		}
+		g, err := rig.StartGateway(ctx, rig.GatewayOptions{
+			Binary: binary, File: filepath.Join(dir, name+".yaml"), App: a.address, Path: app.Path, Key: keyText,
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		if name == "gateway" {
+			a.gateway = g
+		}
+		return g.Process, g.Inngest, nil
+	}
+	return nil, "", fmt.Errorf("unknown contender %q", name)
+}
+
 // close ends all processes of the arena.
 func (a *arena) close() error {
 	const limit = 10 * time.Second
 	var errs []error
 	for _, c := range a.contenders {
 		c.load.Close()
-	}
-	if a.gateway != nil {
-		errs = append(errs, a.gateway.Stop(limit))
 	}
 	for _, p := range a.others {
 		errs = append(errs, p.Stop(limit))

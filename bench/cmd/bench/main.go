@@ -58,6 +58,7 @@ type settings struct {
 	slice      time.Duration
 	cycles     int
 	gateway    string // binary; empty: build one
+	before     string // another binary of it; empty: none
 	profile    string // file; empty: none
 	profileFor time.Duration
 }
@@ -95,6 +96,7 @@ func parse(args []string, stderr io.Writer) (s settings, asJSON bool, err error)
 	f.DurationVar(&s.slice, "slice", 500*time.Millisecond, "length of a contender's turn")
 	f.IntVar(&s.cycles, "cycles", 15, "turns of each contender")
 	f.StringVar(&s.gateway, "gateway", "", "binary of the gateway; one is built without it")
+	f.StringVar(&s.before, "before", "", "another binary of the gateway, to compare with as contender \"before\"")
 	f.StringVar(&s.profile, "profile", "", "write a profile of the gateway's processor time in the first of all cases to this file")
 	f.DurationVar(&s.profileFor, "profile-for", 20*time.Second, "length of that profile")
 	quick := f.Bool("quick", false, "two short turns of each, to see whether it works; the figures mean nothing")
@@ -112,6 +114,9 @@ func parse(args []string, stderr io.Writer) (s settings, asJSON bool, err error)
 		return s, false, errors.New("-cycles, -callers and -slice must be positive, -rate not negative")
 	}
 	s.contenders = strings.Split(*contenders, ",")
+	if s.before != "" {
+		s.contenders = append(s.contenders, "before")
+	}
 	for _, name := range strings.Split(*modes, ",") {
 		m, ok := modesByName()[name]
 		if !ok {

@@ -47,9 +47,8 @@ func measure(ctx context.Context, s settings, dir string, progress io.Writer) (*
 	if err != nil {
 		return nil, err
 	}
-	binary := s.gateway
-	if binary == "" && slices.Contains(s.contenders, "gateway") {
-		if binary, err = rig.BuildGateway(ctx, dir); err != nil {
+	if s.gateway == "" && slices.Contains(s.contenders, "gateway") {
+		if s.gateway, err = rig.BuildGateway(ctx, dir); err != nil {
 			return nil, err
 		}
 	}
@@ -61,7 +60,7 @@ func measure(ctx context.Context, s settings, dir string, progress io.Writer) (*
 			}
 			fmt.Fprintf(progress, "%s, %s\n", sizeText(size), m.text)
 			form := load.Form{Path: app.Path, Size: size, Close: m.close, Gzip: m.gzip, Key: key}
-			one, err := runCase(ctx, s, m, form, keyText, binary, dir)
+			one, err := runCase(ctx, s, m, form, keyText, dir)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", sizeText(size), m.text, err)
 			}
@@ -75,8 +74,8 @@ func measure(ctx context.Context, s settings, dir string, progress io.Writer) (*
 // runCase gives all contenders their turns: one that does not count, then the
 // cycles, every second one in reverse order, so that what the machine does
 // meanwhile hits all alike.
-func runCase(ctx context.Context, s settings, m mode, form load.Form, keyText, binary, dir string) (result caseReport, err error) {
-	a, err := open(ctx, s, form, keyText, binary, dir)
+func runCase(ctx context.Context, s settings, m mode, form load.Form, keyText, dir string) (result caseReport, err error) {
+	a, err := open(ctx, s, form, keyText, dir)
 	if err != nil {
 		return result, err
 	}
