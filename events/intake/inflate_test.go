@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -147,6 +148,7 @@ func FuzzInflate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, coding string, body []byte) {
 		const limit = 1 << 16
+		body = slices.Clip(body) // what needs no inflating comes back as it is
 		got, err := intake.Inflate(coding, body, limit)
 		var e *intake.Error
 		if err != nil && !errors.As(err, &e) || len(got) > limit || cap(got) > 2*limit+len(body) {
