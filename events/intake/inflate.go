@@ -104,7 +104,7 @@ func unbrotli(body []byte, limit int) ([]byte, error) {
 // times saves most of the growing.
 func readUpTo(from io.Reader, coded, limit int) ([]byte, error) {
 	buf := make([]byte, 0, min(max(4*coded, 512), limit+1))
-	for {
+	for idle := 0; idle < 100; idle++ {
 		if len(buf) == cap(buf) {
 			if len(buf) > limit {
 				return buf, nil
@@ -114,7 +114,9 @@ func readUpTo(from io.Reader, coded, limit int) ([]byte, error) {
 			buf = grown
 		}
 		n, err := from.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
+		if buf = buf[:len(buf)+n]; n > 0 {
+			idle = 0
+		}
 		if err == io.EOF {
 			return buf, nil
 		}
@@ -122,4 +124,5 @@ func readUpTo(from io.Reader, coded, limit int) ([]byte, error) {
 			return nil, err
 		}
 	}
+	return nil, io.ErrNoProgress
 }
