@@ -50,6 +50,9 @@ func soak(ctx context.Context, s settings, dir string, out io.Writer) (err error
 	if err := t.load(ctx, key); err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted: nothing can be said")
+	}
 	burned, err := t.ledger.audit(t.journal)
 	if err != nil {
 		return err
