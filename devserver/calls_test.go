@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -278,7 +279,10 @@ func parallelApp(d *double, plan reply) http.Handler {
 		"b78f576611ec06f96af3ca654c22172a5d746c40": 1, "c5fd961c9f737a955a308050062e7a2c34ee67c3": 4,
 		"e4fbe62d887b8cdee986e6be781203d8d938bbd5": 9, "1b9645e71bb4d1ce9c48520b78a3d94f3f9a6a62": 16,
 	}
+	var one sync.Mutex // what the script says is for the call that wrote it
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		one.Lock()
+		defer one.Unlock()
 		step := r.URL.Query().Get("stepId")
 		d.mu.Lock()
 		switch first := len(d.calls["js-app-parallel"]) == 0; {
