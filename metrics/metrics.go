@@ -18,6 +18,7 @@ type Metrics struct {
 	Apps      *Apps
 	Outbound  *Outbound
 	Lifecycle *Lifecycle
+	Deliver   *Deliver
 }
 
 // New makes all instruments and registers them. It panics when one of them is
@@ -31,6 +32,7 @@ func New(reg prometheus.Registerer) *Metrics {
 		Apps:      newApps(reg),
 		Outbound:  newOutbound(reg),
 		Lifecycle: newLifecycle(reg),
+		Deliver:   newDeliver(reg),
 	}
 }
 
