@@ -36,6 +36,9 @@ type Config struct {
 	// Apps that are served through the gateway.
 	Apps []App `koanf:"apps"`
 
+	// Events that apps send.
+	Events Events `koanf:"events"`
+
 	// Compression of answers towards Inngest.
 	Compression Compression `koanf:"compression"`
 
@@ -85,6 +88,10 @@ type Environment struct {
 
 	// Event key that replaces the local one of apps in mode resign or strip.
 	EventKey Secret `koanf:"event_key" example:"env:INNGEST_EVENT_KEY"`
+
+	// Event keys that are tried when Inngest refuses the first, during a rotation.
+	// Events of apps that use one of them are sent with the first.
+	EventKeys []Secret `koanf:"event_keys" example:"[file:/run/secrets/inngest-event-key-old]"`
 
 	// Base URL of the server's API: registration, checkpoints, REST.
 	APIURL string `koanf:"api_url"`

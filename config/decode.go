@@ -95,6 +95,8 @@ func newElement(t reflect.Type) reflect.Value {
 		*p = DefaultApp()
 	case *Environment:
 		*p = Default().Inngest.Environment
+	case *EventSchema:
+		p.Mode = SchemaEnforce
 	}
 	return one
 }

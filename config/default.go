@@ -34,6 +34,7 @@ func Default() Config {
 			MemoryWait:    30 * time.Second,
 			Canonical:     MiB,
 		},
+		Events:      defaultEvents(),
 		Compression: Compression{Enabled: true, MinSize: 32 * KiB},
 		Outbound: Outbound{
 			DialTimeout:     5 * time.Second,

@@ -41,10 +41,17 @@ func exampleGroup(b *strings.Builder, docs map[string]string, v reflect.Value, a
 		case isGroup(f.typ):
 			fmt.Fprintf(b, "%s%s:\n", indent, f.name)
 			exampleGroup(b, docs, value, path, indent+"  ")
+		case isList(f.typ) && isGroup(f.typ.Elem()) && value.Len() == 0:
+			var one strings.Builder
+			exampleGroup(&one, docs, firstOf(value), path+"[]", "    ")
+			fmt.Fprintf(b, "%s# %s:\n", indent, f.name)
+			for line := range strings.Lines(one.String()) {
+				b.WriteString(indent + "# " + line)
+			}
 		case isList(f.typ) && isGroup(f.typ.Elem()):
 			fmt.Fprintf(b, "%s%s:\n", indent, f.name)
 			exampleGroup(b, docs, value.Index(0), path+"[]", indent+"    ")
-		case slices.Contains(given(), path):
+		case slices.Contains(given(), path), f.example != "" && strings.HasPrefix(key, indent[:max(0, len(indent)-2)]+"- "):
 			fmt.Fprintf(b, "%s: %s\n", key, f.example)
 		case f.example != "":
 			fmt.Fprintf(b, "%s# %s: %s\n", indent, f.name, f.example)
@@ -52,6 +59,16 @@ func exampleGroup(b *strings.Builder, docs map[string]string, v reflect.Value, a
 			fmt.Fprintf(b, "%s: %s\n", key, yamlText(value))
 		}
 	}
+}
+
+// setsSomething tells a setting in a comment from a sentence.
+func setsSomething(comment string) bool {
+	comment = strings.TrimPrefix(strings.TrimSpace(comment), "- ")
+	if inner, ok := strings.CutPrefix(comment, "# "); ok {
+		return inner != "" // a comment in a comment
+	}
+	key, _, ok := strings.Cut(comment+" ", ": ")
+	return ok && !strings.Contains(key, " ")
 }
 
 func notSpace(r rune) bool { return r != ' ' }
@@ -104,9 +121,9 @@ func TestExample_fullMentionsEverySetting(t *testing.T) {
 	var lines []string
 	for line := range strings.Lines(string(text)) {
 		indent, comment, ok := strings.Cut(line, "# ")
-		key, _, isSetting := strings.Cut(comment, ": ")
-		if ok && isSetting && !strings.Contains(key, " ") && strings.TrimSpace(indent) == "" {
+		for ok && strings.TrimSpace(indent) == "" && setsSomething(comment) {
 			line = indent + comment
+			indent, comment, ok = strings.Cut(line, "# ") // of what stands in a list that is commented out
 		}
 		lines = append(lines, line)
 	}

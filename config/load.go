@@ -42,6 +42,7 @@ func Load(s Sources) (*Config, error) {
 	d := decoder{secretReader{l.env.lookup, s.ReadFile}, l.problems}
 	d.decode(reflect.ValueOf(&cfg).Elem(), l.k.Raw(), "", false)
 	cfg.complete()
+	cfg.readSchemas(s.ReadFile, l.problems)
 	cfg.validate(l.problems)
 	if err := l.problems.err(); err != nil {
 		return nil, err

@@ -173,7 +173,7 @@ func TestLoad_tellsProblems(t *testing.T) {
 			file: "inngest: " + testKey + "\n",
 			want: []string{
 				"apps is not set, want at least one app: GATEWAY_APP_URL, or apps in a file",
-				"gw.yaml:1: inngest is a single value, want a group of settings: signing_key, signing_key_fallback, signing_keys, event_key, api_url, event_url, env or signature_tolerance",
+				"gw.yaml:1: inngest is a single value, want a group of settings: signing_key, signing_key_fallback, signing_keys, event_key, event_keys, api_url, event_url, env or signature_tolerance",
 			},
 		},
 		"a key in place of a number": {

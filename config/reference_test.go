@@ -48,7 +48,11 @@ func TestReference_isWhatTheCodeSays(t *testing.T) {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := map[string]string{}
-	for _, file := range []string{"config.go", "app.go"} {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -100,12 +104,20 @@ func sections(docs map[string]string) []section {
 			case isGroup(f.typ):
 				below = append(below, section{path, docs[f.id], f.typ, v})
 			case isList(f.typ) && isGroup(f.typ.Elem()):
-				below = append(below, section{path + "[]", docs[f.id], f.typ.Elem(), v.Index(0)})
+				below = append(below, section{path + "[]", docs[f.id], f.typ.Elem(), firstOf(v)})
 			}
 		}
 		queue = append(below, queue[1:]...) // a group's own groups come right after it
 	}
 	return all
+}
+
+// firstOf returns the first element of a list, or what one begins with.
+func firstOf(list reflect.Value) reflect.Value {
+	if list.Len() > 0 {
+		return list.Index(0)
+	}
+	return newElement(list.Type().Elem())
 }
 
 // reference is the text of docs/configuration.md.
@@ -206,7 +218,7 @@ func yamlText(v reflect.Value) string {
 
 const introduction = `# Configuration
 
-<!-- Made of the code by make docs; edit the doc comments in config/config.go and config/app.go instead. -->
+<!-- Made of the code by make docs; edit the doc comments in package config instead. -->
 
 A gateway in front of one app needs no file: ` + "`GATEWAY_APP_URL`" + ` and the signing key are enough.
 [configs/minimal.yaml](../configs/minimal.yaml) is the smallest file, [configs/full.yaml](../configs/full.yaml) shows every setting.

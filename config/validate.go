@@ -49,6 +49,9 @@ func (c *Config) validate(p *problems) {
 	c.validateApps(p)
 	atLeast(p, "compression.min_size", c.Compression.MinSize, 1)
 	c.Outbound.validate(p)
+	c.Events.validate(p)
+	c.durableWhere(p)
+	c.compileSchemas(p)
 	if c.Sync.Retell != 0 {
 		atLeast(p, "sync.retell", c.Sync.Retell, time.Second)
 	}

@@ -51,18 +51,21 @@ func (u Upstream) validate(p *problems, at string) {
 	atLeast(p, at+".connections.max_lifetime", c.MaxLifetime, time.Millisecond)
 	atLeast(p, at+".connections.wait", c.Wait, 0)
 
-	b := u.Breaker
-	between(p, at+".breaker.consecutive_failures", b.ConsecutiveFailures, 0, mostCount)
-	between(p, at+".breaker.failure_ratio", b.FailureRatio, 0, 1)
-	if b.ConsecutiveFailures == 0 && b.FailureRatio == 0 {
-		p.add(at+".breaker", "without a threshold", "consecutive_failures or failure_ratio above 0, or it would never open")
-	}
-	between(p, at+".breaker.min_calls", b.MinCalls, 1, mostCount)
-	atLeast(p, at+".breaker.window", b.Window, time.Second)
-	atLeast(p, at+".breaker.open_for", b.OpenFor, time.Millisecond)
-	between(p, at+".breaker.probes", b.Probes, 1, 100)
+	u.Breaker.validate(p, at+".breaker")
 
 	u.Probe.validate(p, at+".probe")
+}
+
+func (b Breaker) validate(p *problems, at string) {
+	between(p, at+".consecutive_failures", b.ConsecutiveFailures, 0, mostCount)
+	between(p, at+".failure_ratio", b.FailureRatio, 0, 1)
+	if b.ConsecutiveFailures == 0 && b.FailureRatio == 0 {
+		p.add(at, "without a threshold", "consecutive_failures or failure_ratio above 0, or it would never open")
+	}
+	between(p, at+".min_calls", b.MinCalls, 1, mostCount)
+	atLeast(p, at+".window", b.Window, time.Second)
+	atLeast(p, at+".open_for", b.OpenFor, time.Millisecond)
+	between(p, at+".probes", b.Probes, 1, 100)
 }
 
 func (u Upstream) validateEndpoints(p *problems, at string) {

@@ -62,6 +62,11 @@ func (c *Config) validateEnvironment(p *problems, at string, in Environment) {
 	if key := in.EventKey.Reveal(); key != "" && !isEventKey(key) {
 		p.add(at+".event_key", mask, wantEventKey)
 	}
+	for i, key := range in.EventKeys {
+		if !isEventKey(key.Reveal()) {
+			p.add(element(at+".event_keys", i), mask, wantEventKey)
+		}
+	}
 	c.validateServerURL(p, at+".api_url", in.APIURL)
 	c.validateServerURL(p, at+".event_url", in.EventURL)
 	if in.Env != "" && !isVisible(in.Env) {
