@@ -55,6 +55,19 @@ const (
 	CodeCallCanceled       Code = "call_canceled"       // the caller gave up before the app had answered
 )
 
+// Codes of functions without an SDK. They stand on answers that are an SDK's in
+// all else: a 206 whose step failed, or the function's own error.
+const (
+	CodeFunctionConfiguration    Code = "function_configuration"     // no such function here, or one that cannot run as it is configured
+	CodeFunctionEvent            Code = "function_event"             // events or state of the run could not be read, or an event not sent
+	CodeFunctionInvalid          Code = "function_invalid"           // the function asked for what cannot be done, or its backend answered against the rules
+	CodeFunctionWebhook          Code = "function_webhook"           // a backend could not be called
+	CodeFunctionRuntime          Code = "function_runtime"           // an expression or the gateway itself failed while the function ran
+	CodeFunctionTimeout          Code = "function_timeout"           // a backend did not answer in time
+	CodeFunctionStale            Code = "function_stale"             // another dispatch of the call has taken over
+	CodeFunctionRetriesExhausted Code = "function_retries_exhausted" // the last attempt failed
+)
+
 // Codes returns every code, in the order of docs/errors.md.
 func Codes() []Code {
 	return []Code{
@@ -70,5 +83,8 @@ func Codes() []Code {
 		CodeUpstreamBadAnswer, CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
 		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable,
 		CodeCallCanceled,
+
+		CodeFunctionConfiguration, CodeFunctionEvent, CodeFunctionInvalid, CodeFunctionWebhook, CodeFunctionRuntime,
+		CodeFunctionTimeout, CodeFunctionStale, CodeFunctionRetriesExhausted,
 	}
 }

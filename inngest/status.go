@@ -23,7 +23,9 @@ func (c Code) Status() int {
 		return 414
 	case CodeHeadTooLarge:
 		return 431
-	case CodeInternal:
+	case CodeInternal,
+		CodeFunctionConfiguration, CodeFunctionEvent, CodeFunctionInvalid, CodeFunctionWebhook, CodeFunctionRuntime,
+		CodeFunctionTimeout, CodeFunctionStale, CodeFunctionRetriesExhausted:
 		return 500
 	case CodeUpstreamBadAnswer:
 		return 502

@@ -34,6 +34,8 @@ type Run struct {
 	Events      json.RawMessage // array of all
 	Memo        Memo            // what steps have given, by hashed id
 	Target      string          // hashed id of the only step to run in this call; empty: any
+	Traceparent string          // of the call, to pass on to backends; may be empty
+	Tracestate  string
 }
 
 // A Memo holds what steps have given, by hashed id.
