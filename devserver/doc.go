@@ -19,7 +19,8 @@
 //     [InBandOnly] is a server that knows the in-band dialect alone. There is
 //     no recording of one.
 //   - Events: POST /e/{key} with the server's validation, its texts, its
-//     seeded ids and its partial acceptance; POST /invoke/{slug}.
+//     seeded ids and its partial acceptance; POST /invoke/{slug}. An event is
+//     taken as often as it comes, under one id if its seed is repeated.
 //   - Runs: triggers by name, wildcard, CEL expression and cron; the step loop
 //     with every opcode that needs no cloud; parallel plans that join before
 //     the next call, or race; memoised steps in their four shapes; retries of
@@ -39,8 +40,9 @@
 //
 // Enforced: batchEvents (maxSize, timeout, key, if), concurrency (keys, scopes
 // fn and env; account counts as env), rateLimit, idempotency, debounce,
-// throttle, singleton, cancelOn, timeouts, one start per function and event id
-// in 24 h. Rate limits and throttles count the starts of the last period, where
+// throttle, singleton, cancelOn, timeouts, one start per function and event in
+// 24 h (by the event's own id, or else the one its sender was told), in batches
+// one place per function and told id in 30 min. Rate limits and throttles count the starts of the last period, where
 // the server spaces them evenly. Accepted and not enforced: priority, the
 // jitter of a cron, checkpoint settings.
 //
@@ -60,6 +62,15 @@
 //   - Ended runs beyond [Options].Keep are forgotten.
 //   - Connect, cancellations in bulk, the REST API for runs and events, GraphQL
 //     and the v2 API are not there: 404.
+//
+// # Faults and counts
+//
+// Tests of event senders have the event API fail: [Server.FaultEvents] with a
+// status, a delay, no answer or a reset, before or after the events were taken;
+// [Server.RefuseEvents] finds events bad that it would take; [Server.SetEventKeys]
+// changes the keys. [FaultsInTurn] and [RandomFaults] make series of faults.
+// [Server.EventCounts] tells how often each event arrived and how many runs it
+// started, [Server.EventTotals] the sums, [Server.WaitEvents] waits for them.
 //
 // # Use
 //

@@ -14,20 +14,41 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
-// handleEvents is POST /e/{key}. It answers as recordings 110 to 123 do, the
-// partial acceptance before a bad event included.
+// handleEvents is POST /e/{key}.
 func (s *Server) handleEvents(w http.ResponseWriter, r *http.Request) {
-	if len(s.keys) > 0 && !s.keys[r.PathValue("key")] {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusUnauthorized)
-		json.NewEncoder(w).Encode(struct { // recording 121: JSON, and with a message
-			Status  int    `json:"status"`
-			Message string `json:"message"`
-			Error   string `json:"error"`
-		}{http.StatusUnauthorized, "", "Event key not found"})
-		return
+	fault, err := s.meetFault(r)
+	if err != nil {
+		return // the client is gone
 	}
-	ids, err := s.takeEvents(r.Body, r.Header)
+	s.serveFault(w, r, fault)
+}
+
+// An eventAnswer is an answer of the event API.
+type eventAnswer struct {
+	status      int
+	contentType string
+	body        []byte
+}
+
+func (a eventAnswer) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", a.contentType)
+	w.WriteHeader(a.status)
+	w.Write(a.body)
+}
+
+// errorAnswer refuses a request as a whole. Other than what is said of events
+// it is JSON, and has a message (recording 121).
+func errorAnswer(status int, text string) eventAnswer {
+	body := marshal(struct {
+		Status  int    `json:"status"`
+		Message string `json:"message"`
+		Error   string `json:"error"`
+	}{status, "", text})
+	return eventAnswer{status, "application/json", append(body, '\n')}
+}
+
+// listAnswer tells the ids of the events that were taken, and why no more were.
+func listAnswer(ids []string, err error) eventAnswer {
 	if len(ids) == 0 {
 		ids = []string{""} // recordings 118 and 119
 	}
@@ -39,9 +60,23 @@ func (s *Server) handleEvents(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		answer.Status, answer.Error = http.StatusBadRequest, err.Error()
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(answer.Status)
-	json.NewEncoder(w).Encode(answer)
+	return eventAnswer{answer.Status, "text/plain; charset=utf-8", append(marshal(answer), '\n')}
+}
+
+// postEvents takes at most so many of a request's events, [All] for no limit,
+// and answers as recordings 110 to 123 do, the partial acceptance before a bad
+// event included.
+func (s *Server) postEvents(r *http.Request, limit int) eventAnswer {
+	if !s.takesKey(r.PathValue("key")) {
+		return errorAnswer(http.StatusUnauthorized, "Event key not found")
+	}
+	return listAnswer(s.takeEvents(r.Body, r.Header, limit))
+}
+
+func (s *Server) takesKey(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.keys) == 0 || s.keys[key]
 }
 
 // errNoEvents is the answer to a body that holds neither an object nor a list.
@@ -49,7 +84,10 @@ const errNoEvents = said("Request body must contain an event object or an array 
 
 // takeEvents takes the events of a body one after the other and stops at the
 // first bad one: those before it were accepted.
-func (s *Server) takeEvents(body io.Reader, h http.Header) (ids []string, err error) {
+func (s *Server) takeEvents(body io.Reader, h http.Header, limit int) (ids []string, err error) {
+	s.mu.Lock()
+	refuse := s.refuse
+	s.mu.Unlock()
 	take := func(raw json.RawMessage) error {
 		if len(raw) > inngest.MaxEventBytes {
 			return said(fmt.Sprintf("Event is over the max size: Max %d bytes / Size %d bytes", inngest.MaxEventBytes, len(raw)))
@@ -57,6 +95,11 @@ func (s *Server) takeEvents(body io.Reader, h http.Header) (ids []string, err er
 		ev, err := s.parseEvent(raw)
 		if err != nil {
 			return err
+		}
+		if refuse != nil {
+			if err := refuse(raw); err != nil {
+				return err
+			}
 		}
 		ev.internal = seededID(h, len(ids)+1)
 		ids = append(ids, s.accept(ev))
@@ -74,7 +117,7 @@ func (s *Server) takeEvents(body io.Reader, h http.Header) (ids []string, err er
 		}
 		return ids, take(raw)
 	case token == json.Delim('['):
-		for d.More() {
+		for d.More() && len(ids) != limit {
 			if len(ids) == inngest.MaxEventsPerRequest {
 				return ids, said(fmt.Sprintf("Cannot have more than %d events in a batch", inngest.MaxEventsPerRequest))
 			}

@@ -35,6 +35,7 @@ func (s *Server) finish(r *run, status Status, o *outcome) {
 	}
 	s.st.waits.dropRun(r)
 	s.leave(r)
+	s.st.countEnd(r)
 	close(r.done)
 	s.watch.tell(StepEvent{
 		At: r.ended, Run: r.id, Function: r.fn.slug, App: r.fn.app.name, Error: errorText(o),

@@ -124,13 +124,19 @@ type batch struct {
 	timer  *timer
 }
 
-// putInBatch gathers an event if its function takes batches. Events that the
+// gathers tells whether a function takes an event in a batch. Events that the
 // batch's condition does not want start a run alone.
-func (s *Server) putInBatch(f *function, ev *event) bool {
+func (f *function) gathers(m *matcher, ev *event) bool {
 	c := f.config.BatchEvents
-	if c == nil || !s.match.matches(c.If, ev, nil) {
+	return c != nil && m.matches(c.If, ev, nil)
+}
+
+// putInBatch gathers an event if its function takes batches.
+func (s *Server) putInBatch(f *function, ev *event) bool {
+	if !f.gathers(s.match, ev) {
 		return false
 	}
+	c := f.config.BatchEvents
 	key := f.id + "\x00" + s.match.key(c.Key, ev)
 	b := s.st.flow.batches[key]
 	flush := func() {

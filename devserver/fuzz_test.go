@@ -32,7 +32,7 @@ func FuzzEventAPI(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids, err := s.takeEvents(strings.NewReader(body), http.Header{})
+		ids, err := s.takeEvents(strings.NewReader(body), http.Header{}, All)
 		if len(ids) != len(s.st.events) {
 			t.Fatalf("%d ids for %d events, %v", len(ids), len(s.st.events), err)
 		}

@@ -20,6 +20,7 @@ func (s *Server) accept(ev *event) string {
 	if ev.id == "" {
 		ev.id = ev.internal
 	}
+	s.st.count(ev)
 	s.send(ev)
 	return ev.internal
 }
@@ -30,6 +31,7 @@ func (s *Server) send(ev *event) {
 		ev.internal = ev.id
 	}
 	s.st.events = append(s.st.events, ev)
+	s.st.trim(s.opts.Keep)
 	s.at(s.opts.Clock.Now(), func() { s.route(ev) })
 	s.notify()
 }
@@ -62,19 +64,28 @@ func (f *function) triggeredBy(m *matcher, ev *event) bool {
 	return false
 }
 
-// rememberStarts is how long an event's id starts a function only once.
-const rememberStarts = 24 * time.Hour
+// An event starts a function only once for so long: by its own id, if it has
+// one (the key of Schedule in the server's runner); where events are gathered
+// in batches by the id that the sender was told (its batch manager).
+const (
+	rememberStarts  = 24 * time.Hour
+	rememberBatched = 30 * time.Minute
+)
 
 // trigger starts a function for an event, as far as its flow control lets it.
 func (s *Server) trigger(f *function, ev *event) {
 	now := s.opts.Clock.Now()
-	if at, ok := s.st.started[ev.id][f.id]; ok && now.Sub(at) < rememberStarts {
+	id, remember := ev.id, rememberStarts
+	if f.gathers(s.match, ev) {
+		id, remember = ev.internal, rememberBatched
+	}
+	if at, ok := s.st.started[id][f.id]; ok && now.Sub(at) < remember {
 		return
 	}
-	if s.st.started[ev.id] == nil {
-		s.st.started[ev.id] = map[string]time.Time{}
+	if s.st.started[id] == nil {
+		s.st.started[id] = map[string]time.Time{}
 	}
-	s.st.started[ev.id][f.id] = now
+	s.st.started[id][f.id] = now
 	if s.putInBatch(f, ev) || s.putOff(f, ev) {
 		return
 	}
@@ -107,6 +118,7 @@ func (s *Server) newRun(f *function, events []*event, id string) *run {
 	}
 	s.st.runs[r.id] = r
 	s.st.order = append(s.st.order, r)
+	s.st.countRun(r)
 	s.st.trim(s.opts.Keep)
 	s.join(r)
 	s.notify()

@@ -3,6 +3,7 @@ package devserver
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -20,7 +21,6 @@ type Server struct {
 	opts     Options
 	key      signature.Key
 	verifier *signature.Verifier // nil without a key
-	keys     map[string]bool     // event keys
 	tokenKey []byte              // signs our own tokens
 	log      *slog.Logger
 	client   *http.Client // calls apps
@@ -37,7 +37,12 @@ type Server struct {
 	// begin starts a goroutine that Run waits for; nil while Run does not run,
 	// and everything that would need one waits on the queue then.
 	begin   func(func(context.Context))
-	wiped   int           // how often Forget was called
+	wiped   int             // how often Forget was called
+	keys    map[string]bool // event keys
+	fault   func(EventPost) EventFault
+	refuse  func(json.RawMessage) error
+	posts   int // of events, and how many of them met a fault
+	faults  int
 	changed chan struct{} // closed and replaced when a run or an app changed
 }
 
@@ -47,13 +52,11 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		opts: o, log: o.Log, keys: map[string]bool{}, st: newStore(),
+		opts: o, log: o.Log, st: newStore(),
 		wake: make(chan struct{}, 1), changed: make(chan struct{}), watch: newWatch(o.Observer), tokenKey: make([]byte, 32),
 	}
 	rand.Read(s.tokenKey)
-	for _, k := range o.EventKeys {
-		s.keys[k] = true
-	}
+	s.SetEventKeys(o.EventKeys...)
 	if o.SigningKey != "" {
 		key, err := signature.ParseKey(o.SigningKey)
 		if err != nil {

@@ -16,6 +16,9 @@ type store struct {
 	events []*event
 	byID   map[string][]*run // runs by internal event id
 
+	counts map[string]*EventCount // by internal id
+	totals EventTotals            // all but the POSTs, which outlive what is stored
+
 	started map[string]map[string]time.Time // when an event, by its own id, triggered a function
 	flow    flowState
 	waits   waits
@@ -27,6 +30,7 @@ func newStore() store {
 		apps:    map[string]*app{},
 		runs:    map[string]*run{},
 		byID:    map[string][]*run{},
+		counts:  map[string]*EventCount{},
 		started: map[string]map[string]time.Time{},
 		flow:    newFlowState(),
 		waits:   newWaits(),
@@ -55,6 +59,8 @@ func (st *store) trim(keep int) {
 	if over := len(st.events) - 10*keep; over > keep {
 		for _, e := range st.events[:over] {
 			delete(st.started, e.id)
+			delete(st.started, e.internal)
+			delete(st.counts, e.internal)
 		}
 		st.events = slices.Clone(st.events[over:])
 	}
@@ -132,7 +138,8 @@ type run struct {
 	durable               *durable
 	done                  chan struct{} // closed at the end
 
-	slots []slot // concurrency limits that its calls count for
+	slots   []slot // concurrency limits that its calls count for
+	counted bool   // an event from outside started it
 }
 
 // A job is one thing the queue calls an app for: to discover what comes next,
