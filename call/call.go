@@ -27,6 +27,9 @@ type Call struct {
 	WholeAnswer bool             // the answer's body must be complete before it is used: never stream
 	NoResend    bool             // must not be sent again even if nothing reached the app
 	Gone        func() bool      // tells whether the caller hung up meanwhile; may be nil; not to be called after Do returned
+	Waits       bool             // a run waits for the answer: the call may be parked; not so syncs, introspections and trust probes
+	Signed      time.Time        // time in the caller's signature, where that was verified; zero if not
+	Reseal      func() error     // makes a new signature for the app in Signature; nil where the app sees the caller's own, or none
 }
 
 // An Answer is what an app, or the gateway in its place, says to a Call. Who
@@ -41,6 +44,7 @@ type Answer struct {
 	Endpoint string        // endpoint that answered; empty if the gateway did
 	Code     inngest.Code  // set where the gateway itself made the answer
 	Cause    error         // what made the gateway refuse; for the log, never for the caller
+	Settled  bool          // set before Release by who has passed the answer on, or will not: nobody needs it again
 	Free     func(*Answer) // returns buffers and budget; may be nil
 }
 

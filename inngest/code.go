@@ -53,6 +53,9 @@ const (
 	CodeUpstreamEncoding   Code = "upstream_encoding"   // content coding that cannot be undone
 	CodeInngestUnavailable Code = "inngest_unavailable" // apps listener: Inngest cannot be reached
 	CodeCallCanceled       Code = "call_canceled"       // the caller gave up before the app had answered
+	CodeConcurrencyLimit   Code = "concurrency_limit"   // the app has as many calls as it may have at once
+	CodePaused             Code = "paused"              // somebody paused the app or the function
+	CodeWaitingRoomFull    Code = "waiting_room_full"   // no more calls can be parked
 )
 
 // Codes of functions without an SDK. They stand on answers that are an SDK's in
@@ -82,7 +85,7 @@ func Codes() []Code {
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamBadAnswer, CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
 		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable,
-		CodeCallCanceled,
+		CodeCallCanceled, CodeConcurrencyLimit, CodePaused, CodeWaitingRoomFull,
 
 		CodeFunctionConfiguration, CodeFunctionEvent, CodeFunctionInvalid, CodeFunctionWebhook, CodeFunctionRuntime,
 		CodeFunctionTimeout, CodeFunctionStale, CodeFunctionRetriesExhausted,

@@ -34,7 +34,8 @@ func (c Code) Status() int {
 	case CodeMemoryExhausted, CodeTooManyConnections, CodePublicURLUnknown, CodeDraining,
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
-		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable, CodeCallCanceled:
+		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable, CodeCallCanceled,
+		CodeConcurrencyLimit, CodePaused, CodeWaitingRoomFull:
 		return 503
 	}
 	return 0

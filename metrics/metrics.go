@@ -12,6 +12,7 @@ const namespace = "inngest_gateway"
 // two registries.
 type Metrics struct {
 	Inbound   *Inbound
+	Admission *Admission
 	Pool      *Pool
 	Breaker   *Breaker
 	Budget    *Budget
@@ -26,6 +27,7 @@ type Metrics struct {
 func New(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		Inbound:   newInbound(reg),
+		Admission: newAdmission(reg),
 		Pool:      newPool(reg),
 		Breaker:   newBreaker(reg),
 		Budget:    newBudget(reg),
