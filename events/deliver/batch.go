@@ -54,6 +54,10 @@ type Result struct {
 	Left       []Range       // not delivered, or nobody knows; in order; to be sent again later
 	RetryAfter time.Duration // the earliest time that makes sense for Left; 0: nothing is known
 	Err        error         // why Left is not empty, else nil
+
+	// IDs is nil unless Inngest gave other ids than the seed does, because it
+	// ignores seeds: then by index, empty where none is known.
+	IDs []string
 }
 
 // Errors of a Result, told apart with errors.Is. A [StatusError] and errors of

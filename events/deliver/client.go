@@ -1,16 +1,15 @@
 package deliver
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/breaker"
-	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // A Client posts batches to the event APIs of the environments. Any number of
@@ -18,6 +17,8 @@ import (
 type Client struct {
 	o            Options
 	environments map[string]*environment
+	memory       *memory
+	quiet        quiet
 }
 
 // An environment is one Inngest with a breaker of its own.
@@ -32,83 +33,145 @@ func New(o Options) (*Client, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	c := &Client{o: o, environments: map[string]*environment{}}
+	c := &Client{o: o, environments: map[string]*environment{}, memory: newMemory(o)}
 	for name, text := range o.Environments {
-		base, err := parseBase(text)
+		e, err := c.environment(name, text)
 		if err != nil {
 			return nil, fmt.Errorf("deliver: environment %q: %w", name, err)
 		}
-		options := o.Breaker
-		options.App, options.Endpoint = "events", name
-		b, err := breaker.New(options)
-		if err != nil {
-			return nil, fmt.Errorf("deliver: breaker: %w", err)
-		}
-		c.environments[name] = &environment{name: name, base: base, breaker: b}
+		c.environments[name] = e
+	}
+	for _, e := range c.environments {
+		e.breaker.Enlist()
+		o.Metrics.Up.WithLabelValues(e.name).Set(1)
 	}
 	return c, nil
 }
 
-// Up tells whether batches are tried at all: the breaker of the environment is
-// closed.
+func (c *Client) environment(name, text string) (*environment, error) {
+	base, err := parseBase(text)
+	if err != nil {
+		return nil, err
+	}
+	o := c.o.Breaker
+	o.App, o.Endpoint = "", text
+	o.OnChange = func(from, to breaker.State) {
+		up := 0.0
+		if to == breaker.Closed {
+			up = 1
+		}
+		c.o.Metrics.Up.WithLabelValues(name).Set(up)
+		c.o.Log.Warn("event API breaker", "environment", name, "endpoint", text, "from", from.String(), "to", to.String())
+	}
+	b, err := breaker.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return &environment{name: name, base: base, breaker: b}, nil
+}
+
+// Up tells whether the breaker of the environment is closed. While it is not,
+// Send is worth while only for who has nowhere else to put a batch: it may be
+// the probe.
 func (c *Client) Up(environment string) bool {
 	e := c.environments[environment]
 	return e != nil && e.breaker.Closed()
 }
 
 // Limit returns how many bytes the body of a batch may have: Options.MaxBytes,
-// or less after Inngest has refused that much.
-func (c *Client) Limit(d Destination) int { return c.o.MaxBytes }
+// or less after Inngest has refused that much. Send cuts larger ones.
+func (c *Client) Limit(d Destination) int { return c.memory.limit(d.account()) }
 
-// Send tries once to bring a batch to Inngest.
+func (d Destination) account() account { return account{d.Environment, d.KeyID} }
+
+// Close takes the breakers out of the metrics, when another client takes over.
+func (c *Client) Close() {
+	for _, e := range c.environments {
+		e.breaker.Retire()
+	}
+}
+
+// Status is what a client knows about the other side.
+type Status struct {
+	Environments []EnvironmentStatus
+	Accounts     []AccountStatus
+}
+
+// EnvironmentStatus is what is known about one event API.
+type EnvironmentStatus struct {
+	Name  string
+	State breaker.State
+	Since time.Time
+}
+
+// Status returns what is known now, sorted.
+func (c *Client) Status() Status {
+	s := Status{Accounts: c.memory.status()}
+	for _, e := range c.environments {
+		state, since := e.breaker.State()
+		s.Environments = append(s.Environments, EnvironmentStatus{e.name, state, since})
+	}
+	slices.SortFunc(s.Environments, func(x, y EnvironmentStatus) int { return strings.Compare(x.Name, y.Name) })
+	return s
+}
+
+// Send brings a batch to Inngest, or says what of it is left. It tries once: a
+// batch is cut, and sent with other keys, as answers demand, but what could not
+// be delivered is for the caller to try again.
 func (c *Client) Send(ctx context.Context, b *Batch) Result {
-	all := []Range{{0, b.Count}}
 	e := c.environments[b.Environment]
 	if e == nil {
-		return Result{Left: all, Err: fmt.Errorf("environment %q: %w", b.Environment, ErrKeyUnknown)}
+		return all(b, 0, fmt.Errorf("environment %q: %w", b.Environment, ErrKeyUnknown))
 	}
 	keys, ok := c.o.Keys.EventKeys(b.Environment, b.KeyID)
 	if !ok || len(keys) == 0 {
-		return Result{Left: all, Err: ErrKeyUnknown}
+		return all(b, 0, ErrKeyUnknown)
 	}
-	ticket, ok := e.breaker.Allow()
-	if !ok {
-		return Result{Left: all, Err: ErrDown}
+	if wait := c.memory.held(b.account()); wait > 0 {
+		return all(b, wait, ErrHeld)
 	}
-	status, message, err := c.post(ctx, e, keys[0], b)
-	switch {
-	case err != nil:
-		ticket.Done(breaker.Failure)
-		return Result{Left: all, Err: err}
-	case status != http.StatusOK:
-		ticket.Done(breaker.Success)
-		return Result{Left: all, Err: &StatusError{status, message}}
-	}
-	ticket.Done(breaker.Success)
-	return Result{}
+	r := round{c: c, e: e, b: b, keys: c.memory.order(b.account(), keys), first: keys[0]}
+	r.run(ctx)
+	c.count(b, &r.result)
+	return r.result
 }
 
-func (c *Client) post(ctx context.Context, e *environment, key string, b *Batch) (int, string, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
-	defer cancel()
-	h := http.Header{"Content-Type": {"application/json"}, inngest.HeaderEventIDSeed: {b.Seed.String()}}
-	req := (&http.Request{
-		Method:        http.MethodPost,
-		URL:           e.base.JoinPath("e", key),
-		Header:        h,
-		Body:          io.NopCloser(bytes.NewReader(b.Body)),
-		ContentLength: int64(len(b.Body)),
-	}).WithContext(ctx)
-	a, err := c.o.Transport.RoundTrip(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer a.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(a.Body, c.o.MaxAnswer))
-	return a.StatusCode, string(text), err
+// all is the result of a batch that was not tried.
+func all(b *Batch, wait time.Duration, err error) Result {
+	return Result{Left: []Range{{0, b.Count}}, RetryAfter: wait, Err: err}
 }
 
-// Backoff is waits between attempts, each about twice as long as the one before.
-type Backoff struct {
-	Min, Max time.Duration // > 0
+func (c *Client) count(b *Batch, r *Result) {
+	left := 0
+	for _, l := range r.Left {
+		left += l.To - l.From
+	}
+	events := c.o.Metrics.Events
+	events.WithLabelValues(b.Environment, "left").Add(float64(left))
+	events.WithLabelValues(b.Environment, "refused").Add(float64(len(r.Refused)))
+	events.WithLabelValues(b.Environment, "taken").Add(float64(b.Count - left - len(r.Refused)))
+}
+
+// quietFor is how long a line that would repeat itself is left out.
+const quietFor = time.Minute
+
+// quiet leaves out repeats of a line and counts them.
+type quiet struct {
+	mu   sync.Mutex
+	next time.Time
+	left int
+}
+
+// line tells whether the line is due, and how many were left out before it.
+func (q *quiet) line() (left int, due bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now := time.Now(); now.Before(q.next) {
+		q.left++
+		return 0, false
+	} else {
+		q.next = now.Add(quietFor)
+	}
+	left, q.left = q.left, 0
+	return left, true
 }
