@@ -86,3 +86,18 @@ func (e *StatusError) Error() string {
 	}
 	return fmt.Sprintf("event API answered %d: %s", e.Status, e.Message)
 }
+
+// Part returns the batch of some of b's events, with the ids that they have in
+// b. It is nil if the body is not what b says.
+func (b *Batch) Part(r Range) *Batch {
+	if r == (Range{0, b.Count}) {
+		return b
+	}
+	events, err := cut(b.Body, b.Count)
+	if err != nil || r.From < 0 || r.To > b.Count || r.From >= r.To {
+		return nil
+	}
+	p := *b
+	p.Seed, p.Body, p.Count = b.Seed.From(r.From+1), part(b.Body, events, r), r.To-r.From
+	return &p
+}
