@@ -238,6 +238,9 @@ type Drain struct {
 
 	// Time for requests of apps to finish.
 	Apps time.Duration `koanf:"apps"`
+
+	// Time for events that were taken to reach Inngest or the spool.
+	Events time.Duration `koanf:"events"`
 }
 
 // Log is what is logged and how.

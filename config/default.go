@@ -49,7 +49,7 @@ func Default() Config {
 			Timeout: 10 * time.Second, // as long as the server waits for a sync
 			Dialect: DialectAuto,
 		},
-		Drain: Drain{Calls: 20 * time.Second, Apps: 5 * time.Second},
+		Drain: Drain{Calls: 20 * time.Second, Apps: 5 * time.Second, Events: 5 * time.Second},
 		Log:   Log{Level: slog.LevelInfo, Format: LogJSON, Sample: 100, Buffer: 4096},
 	}
 }

@@ -60,6 +60,7 @@ func (c *Config) validate(p *problems) {
 	atLeast(p, "drain.delay", c.Drain.Delay, 0)
 	atLeast(p, "drain.calls", c.Drain.Calls, time.Millisecond)
 	atLeast(p, "drain.apps", c.Drain.Apps, time.Millisecond)
+	atLeast(p, "drain.events", c.Drain.Events, time.Millisecond)
 	accepted(p, "log.format", c.Log.Format)
 	between(p, "log.sample", c.Log.Sample, 1, mostCount)
 	between(p, "log.buffer", c.Log.Buffer, 1, mostCount)

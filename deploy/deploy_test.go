@@ -124,7 +124,7 @@ func TestCompose_isWhatTheGatewayTakes(t *testing.T) {
 				t.Errorf("no volume at %s: %q", cfg.StateDir, gateway.Volumes)
 			}
 			grace, err := time.ParseDuration(gateway.StopGracePeriod)
-			if drain := cfg.Drain.Delay + cfg.Drain.Calls + cfg.Drain.Apps; err != nil || grace <= drain {
+			if drain := cfg.Drain.Delay + cfg.Drain.Calls + cfg.Drain.Apps + cfg.Drain.Events; err != nil || grace <= drain {
 				t.Errorf("stop_grace_period = %s, a drain takes %v", gateway.StopGracePeriod, drain)
 			}
 		})

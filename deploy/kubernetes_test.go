@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/config"
 )
 
 // The parts of the Kubernetes API that our manifests use, by their names there.
@@ -177,7 +179,7 @@ func TestKubernetes_sidecarStartsFirstAndEndsLast(t *testing.T) {
 	if cfg.Drain.Delay == 0 {
 		t.Error("no drain.delay in Kubernetes, where load balancers learn late")
 	}
-	drain := cfg.Drain.Delay + cfg.Drain.Calls + cfg.Drain.Apps
+	drain := cfg.Drain.Delay + cfg.Drain.Calls + cfg.Drain.Apps + cfg.Drain.Events
 	if grace := time.Duration(pod.TerminationGracePeriodSeconds) * time.Second; grace <= drain+time.Duration(app.Lifecycle.PreStop.Sleep.Seconds)*time.Second {
 		t.Errorf("terminationGracePeriodSeconds = %v, app and gateway take %v", grace, drain)
 	}
@@ -206,6 +208,14 @@ func TestKubernetes_sidecarHasNoPrivileges(t *testing.T) {
 	}
 	if gateway.Resources.Limits["memory"] == "" || gateway.Resources.Requests["memory"] == "" {
 		t.Error("limits.memory is a share of the container's memory limit, and there is none")
+	}
+	var volume config.Size
+	text := pod.Volumes[0].EmptyDir.SizeLimit
+	if err := volume.UnmarshalText([]byte(text)); err != nil {
+		t.Errorf("sizeLimit = %q: %v", text, err)
+	}
+	if most := load(t, gateway.environment()).Events.Spool.MaxBytes; volume < most+most/2 {
+		t.Errorf("the volume has %v, events.spool.max_bytes is %v: the pod is evicted before the spool is full", volume, most)
 	}
 	for _, m := range gateway.VolumeMounts {
 		if m.MountPath != load(t, gateway.environment()).StateDir {
