@@ -169,3 +169,13 @@ func (x *ServerExpr) Text(ctx context.Context, vars *Vars, most int) (string, er
 	}
 	return out.String(), nil
 }
+
+// CheckServer tells what is wrong with one expression over these variables. The
+// error is a *SyntaxError. Who checks many keeps a [Server].
+func CheckServer(text string, variables ...string) error {
+	s, err := NewServer(variables...)
+	if err != nil {
+		return &SyntaxError{Text: text, Line: 1, Column: 1, Message: err.Error()}
+	}
+	return s.Check(text, Any)
+}
