@@ -17,6 +17,7 @@ type Metrics struct {
 	Breaker   *Breaker
 	Budget    *Budget
 	Apps      *Apps
+	Functions *Functions
 	Outbound  *Outbound
 	Lifecycle *Lifecycle
 	Deliver   *Deliver
@@ -32,6 +33,7 @@ func New(reg prometheus.Registerer) *Metrics {
 		Breaker:   newBreaker(reg),
 		Budget:    newBudget(reg),
 		Apps:      newApps(reg),
+		Functions: newFunctions(reg),
 		Outbound:  newOutbound(reg),
 		Lifecycle: newLifecycle(reg),
 		Deliver:   newDeliver(reg),

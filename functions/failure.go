@@ -1,0 +1,194 @@
+package functions
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/inngest-gateway/inngest-gateway/call"
+	"github.com/inngest-gateway/inngest-gateway/functions/run"
+	"github.com/inngest-gateway/inngest-gateway/inngest"
+	"github.com/inngest-gateway/inngest-gateway/pool"
+)
+
+// errTimeout is the cause of a context whose function had no more time.
+var errTimeout = errors.New("the function's time for one request is over")
+
+// firstBytes is how much of a backend's answer an error quotes.
+const firstBytes = 2 << 10
+
+// judge makes a result of a backend's answer, by the table in the package's
+// documentation. Nothing in it belongs to the answer.
+func judge(a *call.Answer, now time.Time) run.Result {
+	if coding := a.Get("Content-Encoding"); coding != nil && !bytes.EqualFold(coding, []byte("identity")) {
+		return run.Result{Failure: invalid("The backend answered in a content coding that was not asked for: %.20q.", coding)}
+	}
+	switch {
+	case a.Status < 200:
+		return run.Result{Failure: invalid("The backend answered with status %d, which ends no request.", a.Status)}
+	case a.Status < 300:
+		return resultOf(a)
+	case a.Status < 400:
+		return run.Result{Failure: &run.Failure{
+			Name: "HTTP " + strconv.Itoa(a.Status), NoRetry: true, Code: inngest.CodeFunctionWebhook,
+			Message: "The backend redirects; the gateway follows no redirects. The URL in the configuration must be the final one.",
+		}}
+	}
+	return run.Result{Failure: failureOf(a, now)}
+}
+
+// resultOf reads the body of a 2xx: JSON, a text, or nothing.
+func resultOf(a *call.Answer) run.Result {
+	body := bytes.TrimSpace(a.Body)
+	switch {
+	case len(body) == 0:
+		return run.Result{Data: json.RawMessage("null")}
+	case json.Valid(body):
+		return run.Result{Data: bytes.Clone(body)}
+	case isJSON(a.Get("Content-Type")):
+		return run.Result{Failure: invalid("The backend's answer says that it is JSON, and is not.")}
+	case !utf8.Valid(a.Body):
+		return run.Result{Failure: invalid("The backend's answer is neither JSON nor a text in UTF-8.")}
+	}
+	text, err := encode(string(a.Body))
+	if err != nil {
+		return run.Result{Failure: invalid("The backend's answer cannot be written as JSON.")}
+	}
+	return run.Result{Data: text}
+}
+
+func isJSON(contentType []byte) bool {
+	kind, _, _ := bytes.Cut(bytes.ToLower(contentType), []byte(";"))
+	kind = bytes.TrimSpace(kind)
+	return string(kind) == "application/json" || bytes.HasSuffix(kind, []byte("+json"))
+}
+
+// failureOf reads the error in an answer of 400 or more.
+func failureOf(a *call.Answer, now time.Time) *run.Failure {
+	f := &run.Failure{Name: "HTTP " + strconv.Itoa(a.Status), NoRetry: !retriable(a.Status)}
+	switch string(bytes.ToLower(a.Get(inngest.HeaderNoRetry))) {
+	case "true":
+		f.NoRetry = true
+	case "false":
+		f.NoRetry = false
+	}
+	if !f.NoRetry {
+		f.RetryAfter = retryAfter(string(a.Get(inngest.HeaderRetryAfter)), now)
+	}
+	f.Message = quote(a.Body)
+	var said struct {
+		Name    json.RawMessage `json:"name"`
+		Title   json.RawMessage `json:"title"`
+		Message json.RawMessage `json:"message"`
+		Detail  json.RawMessage `json:"detail"`
+		Error   json.RawMessage `json:"error"`
+		Stack   json.RawMessage `json:"stack"`
+		Data    json.RawMessage `json:"data"`
+	}
+	if json.Unmarshal(a.Body, &said) == nil {
+		f.Name = firstText(f.Name, said.Name, said.Title)
+		f.Message = firstText(f.Message, said.Message, said.Detail, said.Error)
+		f.Stack = firstText("", said.Stack)
+		f.Data = bytes.Clone(said.Data)
+	}
+	if f.Message == "" {
+		f.Message = fmt.Sprintf("The backend answered %d %s.", a.Status, http.StatusText(a.Status))
+	}
+	return f
+}
+
+// retriable tells whether another attempt may succeed where a backend answered
+// with that status.
+func retriable(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500
+}
+
+// firstText returns the first of some JSON values that is a text, otherwise
+// without one.
+func firstText(otherwise string, values ...json.RawMessage) string {
+	for _, v := range values {
+		var text string
+		if len(v) > 0 && v[0] == '"' && json.Unmarshal(v, &text) == nil && text != "" {
+			return text
+		}
+	}
+	return otherwise
+}
+
+// quote returns the beginning of a body as a text.
+func quote(body []byte) string {
+	if len(body) > firstBytes {
+		body = body[:firstBytes]
+	}
+	return strings.TrimSpace(strings.ToValidUTF8(string(body), "\uFFFD"))
+}
+
+// retryAfter reads a Retry-After header as Inngest would: whole seconds from 1,
+// or a date. What is neither counts as absent.
+func retryAfter(text string, now time.Time) time.Duration {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return 0
+	}
+	wait := time.Duration(0)
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if seconds < 1 {
+			return 0
+		}
+		wait = time.Duration(min(seconds, int64(inngest.MaxRetryAfter/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		wait = max(at.Sub(now), time.Second)
+	} else if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		wait = max(at.Sub(now), time.Second)
+	}
+	return min(wait, inngest.MaxRetryAfter)
+}
+
+// unreached makes a failure of a call that got no answer. What it says is for
+// everybody: the address of a backend is left out, the cause is in the log of
+// package pool.
+func unreached(err error) *run.Failure {
+	f := &run.Failure{Name: "BackendError", Code: inngest.CodeFunctionWebhook}
+	var upstream *pool.Error
+	switch {
+	case errors.Is(err, errTimeout):
+		f.Name, f.Code = "TimeoutError", inngest.CodeFunctionTimeout
+		f.Message = "The backend did not answer in the time that the function gives it."
+	case !errors.As(err, &upstream):
+		f.Message = "The backend could not be called."
+	case upstream.Code == inngest.CodeUpstreamTimeout:
+		f.Name, f.Code = "TimeoutError", inngest.CodeFunctionTimeout
+		f.Message = "The backend did not answer in time (" + string(upstream.Code) + ")."
+	case upstream.Sent:
+		f.Message = "The backend gave no proper answer (" + string(upstream.Code) + "); it may have done what it was asked."
+	default:
+		f.Message = "The backend could not be called (" + string(upstream.Code) + "); nothing reached it."
+	}
+	return f
+}
+
+// invalid makes a failure of a function that broke a rule.
+func invalid(format string, args ...any) *run.Failure {
+	return &run.Failure{Name: "InvalidFunction", Message: fmt.Sprintf(format, args...), Code: inngest.CodeFunctionInvalid}
+}
+
+// final makes a failure that another attempt would not cure.
+func final(f *run.Failure) *run.Failure {
+	f.NoRetry = true
+	return f
+}
+
+// userError is a failure as Inngest keeps and shows it.
+func userError(f *run.Failure) *inngest.UserError {
+	return &inngest.UserError{Name: f.Name, Message: f.Message, Stack: f.Stack, Data: f.Data, Serialized: true}
+}
