@@ -23,7 +23,7 @@ type Backend struct {
 	Target  string              // path and query there, "/orders?x=1"
 	Header  []Header            // further header lines, as configured
 	Timeout time.Duration       // of one request, > 0
-	Sign    func([]byte) string // value of X-Inngest-Signature for a body; nil: requests are not signed
+	Sign    func([]byte) []byte // value of X-Inngest-Signature for a body; nil: requests are not signed
 	Now     func() time.Time
 }
 
@@ -77,27 +77,27 @@ func reserved(name string) bool {
 // post sends one JSON body and reads the answer by the table in the package's
 // documentation. key is the same for every attempt at the same thing.
 func (b *Backend) post(ctx context.Context, r *run.Run, key string, body []byte) run.Result {
-	ctx, cancel := context.WithTimeoutCause(ctx, b.Timeout, errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, b.Timeout, run.ErrTimeout)
 	defer cancel()
 	c := &call.Call{
 		App: b.App, Method: http.MethodPost, Target: []byte(b.Target), Head: b.head(r, key), Body: body,
 		Received: b.Now(), WholeAnswer: true,
 	}
 	if b.Sign != nil {
-		c.Signature = []byte(b.Sign(body))
+		c.Signature = b.Sign(body)
 	}
 	a, err := b.Callee.Do(ctx, c)
 	if err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, errTimeout) {
+		if cause := context.Cause(ctx); errors.Is(cause, run.ErrTimeout) {
 			err = cause
 		}
-		return run.Result{Failure: unreached(err)}
+		return run.Result{Failure: run.Unreached(err)}
 	}
 	defer a.Release()
 	if a.Stream != nil {
-		return run.Result{Failure: invalid("The backend answered with a stream.")}
+		return run.Result{Failure: run.Invalid("The backend answered with a stream.")}
 	}
-	return judge(a, b.Now())
+	return run.Judge(a, b.Now())
 }
 
 func (b *Backend) head(r *run.Run, key string) []byte {
@@ -168,7 +168,7 @@ func (e *Endpoint) Advance(ctx context.Context, r *run.Run) run.Outcome {
 		Ctx    runContext      `json:"ctx"`
 	}{r.Event, r.Events, contextOf(r)})
 	if err != nil {
-		return run.Outcome{Failure: invalid("The call's events cannot be written as JSON: %v.", err)}
+		return run.Outcome{Failure: run.Invalid("The call's events cannot be written as JSON: %v.", err)}
 	}
 	result := e.backend.post(ctx, r, r.ID, body)
 	return run.Outcome{Data: result.Data, Failure: result.Failure}
@@ -176,5 +176,5 @@ func (e *Endpoint) Advance(ctx context.Context, r *run.Run) run.Outcome {
 
 // Execute is never asked for.
 func (e *Endpoint) Execute(_ context.Context, _ *run.Run, s *run.Step, _ json.RawMessage) run.Result {
-	return run.Result{Failure: invalid("An endpoint has no steps, and was asked for %s.", strconv.Quote(s.Name))}
+	return run.Result{Failure: run.Invalid("An endpoint has no steps, and was asked for %s.", strconv.Quote(s.Name))}
 }

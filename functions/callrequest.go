@@ -70,7 +70,11 @@ func memoised(value json.RawMessage) run.Memoised {
 func thrown(held json.RawMessage) *run.Failure {
 	var e inngest.UserError
 	if err := json.Unmarshal(held, &e); err != nil {
-		e = inngest.UserError{Message: firstText(string(held), held)}
+		var text string
+		if json.Unmarshal(held, &text) != nil {
+			text = string(held)
+		}
+		e = inngest.UserError{Message: text}
 	}
 	if e.Name == "" {
 		e.Name = "Error"

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/inngest-gateway/inngest-gateway/functions/run"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
@@ -65,7 +66,7 @@ func (h *Host) ask(ctx context.Context, method, path string, body []byte) (statu
 	wait := h.opts.APIBackoff
 	for attempt := 1; ; attempt++ {
 		status, answer, err = h.askOnce(ctx, method, path, body)
-		if err == nil && !retriable(status) || attempt >= h.opts.APIAttempts || ctx.Err() != nil {
+		if err == nil && !run.Retriable(status) || attempt >= h.opts.APIAttempts || ctx.Err() != nil {
 			return status, answer, err
 		}
 		t := time.NewTimer(wait)

@@ -155,7 +155,7 @@ func (c *Conversation) Advance(ctx context.Context, r *run.Run) run.Outcome {
 		case learnt > 0:
 			continue
 		case len(steps) == 0:
-			return run.Outcome{Failure: invalid("The backend asks for steps that have ended, %s, and for no other.", strings.Join(ids(reply.Steps), ", "))}
+			return run.Outcome{Failure: run.Invalid("The backend asks for steps that have ended, %s, and for no other.", strings.Join(ids(reply.Steps), ", "))}
 		}
 		return run.Outcome{Steps: steps}
 	}
@@ -179,7 +179,7 @@ func (c *Conversation) known(r *run.Run) map[string]told {
 func (c *Conversation) ask(ctx context.Context, r *run.Run, known map[string]told) (*reply, *run.Failure) {
 	body, err := encode(question{Event: r.Event, Events: r.Events, Ctx: contextOf(r), Steps: known})
 	if err != nil {
-		return nil, invalid("The question cannot be written as JSON: %v.", err)
+		return nil, run.Invalid("The question cannot be written as JSON: %v.", err)
 	}
 	result := c.backend.post(ctx, r, r.ID, body)
 	if result.Failure != nil {
@@ -199,7 +199,7 @@ func (c *Conversation) sort(r *run.Run, wanted []wantedStep, known map[string]to
 		if !m.Done {
 			step, err := w.step(hash)
 			if err != nil {
-				return nil, 0, invalid("The backend's step %q cannot be done: %v.", w.ID, err)
+				return nil, 0, run.Invalid("The backend's step %q cannot be done: %v.", w.ID, err)
 			}
 			steps = append(steps, step)
 			continue
@@ -229,7 +229,7 @@ type ownStep struct {
 func (c *Conversation) Execute(ctx context.Context, r *run.Run, s *run.Step, input json.RawMessage) run.Result {
 	own, ok := s.Own.(*ownStep)
 	if !ok {
-		return run.Result{Failure: invalid("The step %q is not the backend's to make.", s.Name)}
+		return run.Result{Failure: run.Invalid("The step %q is not the backend's to make.", s.Name)}
 	}
 	given := own.input
 	if own.events != nil {
@@ -245,7 +245,7 @@ func (c *Conversation) Execute(ctx context.Context, r *run.Run, s *run.Step, inp
 		Event: r.Event, Events: r.Events, Ctx: contextOf(r), Steps: own.known, Run: own.id, Input: given,
 	})
 	if err != nil {
-		return run.Result{Failure: invalid("The request for step %q cannot be written as JSON: %v.", s.Name, err)}
+		return run.Result{Failure: run.Invalid("The request for step %q cannot be written as JSON: %v.", s.Name, err)}
 	}
 	return c.backend.post(ctx, r, r.ID+"/"+own.id, body)
 }
@@ -266,7 +266,7 @@ func argument(input json.RawMessage) json.RawMessage {
 func (c *Conversation) sendEvents(ctx context.Context, r *run.Run, s *run.Step, events json.RawMessage) run.Result {
 	ready, err := run.IdentifyEvents(events, r.ID, s.ID)
 	if err != nil {
-		return run.Result{Failure: final(invalid("The step %q sends no events: %v.", s.Name, err))}
+		return run.Result{Failure: final(run.Invalid("The step %q sends no events: %v.", s.Name, err))}
 	}
 	sent, err := c.send(ctx, ready)
 	var failure *run.Failure

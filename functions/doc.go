@@ -49,7 +49,7 @@
 //
 // # Errors
 //
-// A backend's answer becomes a result or an error by one table (failure.go),
+// A backend's answer becomes a result or an error by one table (run/backend.go),
 // also for the steps of a conversation:
 //
 //	2xx                  the result: its JSON, a text as a JSON string, null if empty

@@ -137,9 +137,9 @@ func (x *exchange) execute(ctx context.Context, s *run.Step) (inngest.GeneratorO
 	if result.Failure == nil {
 		op.Data = orNull(result.Data)
 		if len(op.Data) > maxStepOutput {
-			result.Failure = final(invalid("The result of step %q has %d bytes, the limit is %d.", s.Name, len(op.Data), maxStepOutput))
+			result.Failure = final(run.Invalid("The result of step %q has %d bytes, the limit is %d.", s.Name, len(op.Data), maxStepOutput))
 		} else if !json.Valid(op.Data) {
-			result.Failure = invalid("The result of step %q is no JSON.", s.Name)
+			result.Failure = run.Invalid("The result of step %q is no JSON.", s.Name)
 		}
 	}
 	if result.Failure != nil {
@@ -193,17 +193,17 @@ func (x *exchange) targeted(ctx context.Context, next *run.Outcome) (*call.Answe
 		}
 		return x.reply(op), callSteps
 	}
-	return x.fail(invalid("The function does not ask for the step with the id %.60q now: it was changed while the run was under way.", x.run.Target)), callFailed
+	return x.fail(run.Invalid("The function does not ask for the step with the id %.60q now: it was changed while the run was under way.", x.run.Target)), callFailed
 }
 
 // complete answers with the function's result.
 func (x *exchange) complete(data json.RawMessage) (*call.Answer, string) {
 	data = orNull(data)
 	if !json.Valid(data) {
-		return x.fail(invalid("The result of the function is no JSON.")), callFailed
+		return x.fail(run.Invalid("The result of the function is no JSON.")), callFailed
 	}
 	if len(data) > maxStepOutput {
-		return x.fail(final(invalid("The result of the function has %d bytes, the limit is %d.", len(data), maxStepOutput))), callFailed
+		return x.fail(final(run.Invalid("The result of the function has %d bytes, the limit is %d.", len(data), maxStepOutput))), callFailed
 	}
 	if !x.function.Checkpoint {
 		return x.host.speak(http.StatusOK, data), callComplete
@@ -235,9 +235,9 @@ func (x *exchange) reply(ops ...inngest.GeneratorOp) *call.Answer {
 	a, err := x.host.steps(ops)
 	switch {
 	case err != nil:
-		return x.fail(invalid("The steps of the function cannot be written as JSON: %v.", err))
+		return x.fail(run.Invalid("The steps of the function cannot be written as JSON: %v.", err))
 	case len(a.Body) > x.host.opts.MaxAnswer:
-		return x.fail(final(invalid("The answer has %d bytes, the limit is %d.", len(a.Body), x.host.opts.MaxAnswer)))
+		return x.fail(final(run.Invalid("The answer has %d bytes, the limit is %d.", len(a.Body), x.host.opts.MaxAnswer)))
 	}
 	return a
 }

@@ -37,7 +37,7 @@ func (x *exchange) stepFailed(op inngest.GeneratorOp, f *run.Failure) (*call.Ans
 	if err != nil { // the error's data is no JSON
 		op.Error.Data = nil
 		if a, err = x.host.steps([]inngest.GeneratorOp{op}); err != nil {
-			return x.fail(invalid("The error of step %q cannot be written as JSON: %v.", op.DisplayName, err)), callFailed
+			return x.fail(run.Invalid("The error of step %q cannot be written as JSON: %v.", op.DisplayName, err)), callFailed
 		}
 	}
 	said := *f
@@ -80,4 +80,15 @@ func sentence(err error) string {
 	text := err.Error()
 	first, n := utf8.DecodeRuneInString(text)
 	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[n:], ".") + "."
+}
+
+// final makes a failure that another attempt would not cure.
+func final(f *run.Failure) *run.Failure {
+	f.NoRetry = true
+	return f
+}
+
+// userError is a failure as Inngest keeps and shows it.
+func userError(f *run.Failure) *inngest.UserError {
+	return &inngest.UserError{Name: f.Name, Message: f.Message, Stack: f.Stack, Data: f.Data, Serialized: true}
 }

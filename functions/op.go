@@ -17,22 +17,22 @@ const (
 // the server refuse the answer.
 func (x *exchange) checkSteps(steps []run.Step) *run.Failure {
 	if len(steps) > maxSteps {
-		return invalid("The function asks for %d steps at once, the limit is %d.", len(steps), maxSteps)
+		return run.Invalid("The function asks for %d steps at once, the limit is %d.", len(steps), maxSteps)
 	}
 	seen := make(map[string]bool, len(steps))
 	for i := range steps {
 		s := &steps[i]
 		switch {
 		case kindOf(s.Op) == kindOther:
-			return invalid("The step %q has the opcode %q, which a function cannot ask for.", s.Name, s.Op)
+			return run.Invalid("The step %q has the opcode %q, which a function cannot ask for.", s.Name, s.Op)
 		case seen[s.ID]:
-			return invalid("The function asks for two steps with the id %q at once.", s.Name)
+			return run.Invalid("The function asks for two steps with the id %q at once.", s.Name)
 		case x.run.Memo[s.ID].Done:
-			return invalid("The function asks for the step %q, which has ended.", s.Name)
+			return run.Invalid("The function asks for the step %q, which has ended.", s.Name)
 		}
 		seen[s.ID] = true
 		if _, err := optsOf(s); err != nil {
-			return invalid("The options of the step %q cannot be written as JSON: %v.", s.Name, err)
+			return run.Invalid("The options of the step %q cannot be written as JSON: %v.", s.Name, err)
 		}
 	}
 	return nil

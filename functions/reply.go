@@ -44,31 +44,31 @@ const kinds = "run, sleep, sleepUntil, waitForEvent, waitForSignal, invoke, send
 func parseReply(body json.RawMessage) (*reply, *run.Failure) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil || members == nil {
-		return nil, invalid(`The backend's answer is no JSON object: a conversation answers {"return":…} or {"steps":[…]}.`)
+		return nil, run.Invalid(`The backend's answer is no JSON object: a conversation answers {"return":…} or {"steps":[…]}.`)
 	}
 	result, returns := members["return"]
 	steps, goesOn := members["steps"]
 	switch {
 	case returns == goesOn || len(members) > 1:
-		return nil, invalid(`The backend's answer must have exactly one member, "return" or "steps"; it has %s.`, membersOf(members))
+		return nil, run.Invalid(`The backend's answer must have exactly one member, "return" or "steps"; it has %s.`, membersOf(members))
 	case returns:
 		return &reply{Return: result}, nil
 	}
 	r := &reply{}
 	if err := strict(steps, &r.Steps); err != nil {
-		return nil, invalid("The steps in the backend's answer cannot be read: %v.", err)
+		return nil, run.Invalid("The steps in the backend's answer cannot be read: %v.", err)
 	}
 	if len(r.Steps) == 0 {
-		return nil, invalid(`The backend's answer has no steps; a function that has ended answers {"return":…}.`)
+		return nil, run.Invalid(`The backend's answer has no steps; a function that has ended answers {"return":…}.`)
 	}
 	seen := make(map[string]bool, len(r.Steps))
 	for i := range r.Steps {
 		id := r.Steps[i].ID
 		switch {
 		case id == "" || len(id) > maxStepID:
-			return nil, invalid("The step %d in the backend's answer must have an id of 1 to %d bytes.", i+1, maxStepID)
+			return nil, run.Invalid("The step %d in the backend's answer must have an id of 1 to %d bytes.", i+1, maxStepID)
 		case seen[id]:
-			return nil, invalid("The backend's answer has two steps with the id %q.", id)
+			return nil, run.Invalid("The backend's answer has two steps with the id %q.", id)
 		}
 		seen[id] = true
 	}

@@ -1,6 +1,7 @@
 // Package run holds the values that pass between the host of functions without
 // an SDK (package functions) and the three ways to write such a function: an
-// endpoint, a program of steps, a conversation. It does nothing itself.
+// endpoint, a program of steps, a conversation; and the one reading of a
+// backend's answer that the three share. It calls nobody.
 package run
 
 import (

@@ -1,4 +1,4 @@
-package functions
+package run
 
 import (
 	"bytes"
@@ -12,55 +12,55 @@ import (
 	"unicode/utf8"
 
 	"github.com/inngest-gateway/inngest-gateway/call"
-	"github.com/inngest-gateway/inngest-gateway/functions/run"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 	"github.com/inngest-gateway/inngest-gateway/pool"
 )
 
-// errTimeout is the cause of a context whose function had no more time.
-var errTimeout = errors.New("the function's time for one request is over")
+// ErrTimeout is the cause of a context in which a backend had no more time.
+var ErrTimeout = errors.New("the function's time for one request is over")
 
 // firstBytes is how much of a backend's answer an error quotes.
 const firstBytes = 2 << 10
 
-// judge makes a result of a backend's answer, by the table in the package's
-// documentation. Nothing in it belongs to the answer.
-func judge(a *call.Answer, now time.Time) run.Result {
+// Judge makes a result of a backend's answer, by the one table that all kinds of
+// functions have: see the documentation of package functions. Nothing in the
+// result belongs to the answer.
+func Judge(a *call.Answer, now time.Time) Result {
 	if coding := a.Get("Content-Encoding"); coding != nil && !bytes.EqualFold(coding, []byte("identity")) {
-		return run.Result{Failure: invalid("The backend answered in a content coding that was not asked for: %.20q.", coding)}
+		return Result{Failure: Invalid("The backend answered in a content coding that was not asked for: %.20q.", coding)}
 	}
 	switch {
 	case a.Status < 200:
-		return run.Result{Failure: invalid("The backend answered with status %d, which ends no request.", a.Status)}
+		return Result{Failure: Invalid("The backend answered with status %d, which ends no request.", a.Status)}
 	case a.Status < 300:
 		return resultOf(a)
 	case a.Status < 400:
-		return run.Result{Failure: &run.Failure{
+		return Result{Failure: &Failure{
 			Name: "HTTP " + strconv.Itoa(a.Status), NoRetry: true, Code: inngest.CodeFunctionWebhook,
 			Message: "The backend redirects; the gateway follows no redirects. The URL in the configuration must be the final one.",
 		}}
 	}
-	return run.Result{Failure: failureOf(a, now)}
+	return Result{Failure: failureOf(a, now)}
 }
 
 // resultOf reads the body of a 2xx: JSON, a text, or nothing.
-func resultOf(a *call.Answer) run.Result {
+func resultOf(a *call.Answer) Result {
 	body := bytes.TrimSpace(a.Body)
 	switch {
 	case len(body) == 0:
-		return run.Result{Data: json.RawMessage("null")}
+		return Result{Data: json.RawMessage("null")}
 	case json.Valid(body):
-		return run.Result{Data: bytes.Clone(body)}
+		return Result{Data: bytes.Clone(body)}
 	case isJSON(a.Get("Content-Type")):
-		return run.Result{Failure: invalid("The backend's answer says that it is JSON, and is not.")}
+		return Result{Failure: Invalid("The backend's answer says that it is JSON, and is not.")}
 	case !utf8.Valid(a.Body):
-		return run.Result{Failure: invalid("The backend's answer is neither JSON nor a text in UTF-8.")}
+		return Result{Failure: Invalid("The backend's answer is neither JSON nor a text in UTF-8.")}
 	}
 	text, err := encode(string(a.Body))
 	if err != nil {
-		return run.Result{Failure: invalid("The backend's answer cannot be written as JSON.")}
+		return Result{Failure: Invalid("The backend's answer cannot be written as JSON.")}
 	}
-	return run.Result{Data: text}
+	return Result{Data: text}
 }
 
 func isJSON(contentType []byte) bool {
@@ -70,8 +70,8 @@ func isJSON(contentType []byte) bool {
 }
 
 // failureOf reads the error in an answer of 400 or more.
-func failureOf(a *call.Answer, now time.Time) *run.Failure {
-	f := &run.Failure{Name: "HTTP " + strconv.Itoa(a.Status), NoRetry: !retriable(a.Status)}
+func failureOf(a *call.Answer, now time.Time) *Failure {
+	f := &Failure{Name: "HTTP " + strconv.Itoa(a.Status), NoRetry: !Retriable(a.Status)}
 	switch string(bytes.ToLower(a.Get(inngest.HeaderNoRetry))) {
 	case "true":
 		f.NoRetry = true
@@ -103,9 +103,9 @@ func failureOf(a *call.Answer, now time.Time) *run.Failure {
 	return f
 }
 
-// retriable tells whether another attempt may succeed where a backend answered
+// Retriable tells whether another attempt may succeed where a backend answered
 // with that status.
-func retriable(status int) bool {
+func Retriable(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
@@ -154,14 +154,14 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return min(wait, inngest.MaxRetryAfter)
 }
 
-// unreached makes a failure of a call that got no answer. What it says is for
-// everybody: the address of a backend is left out, the cause is in the log of
-// package pool.
-func unreached(err error) *run.Failure {
-	f := &run.Failure{Name: "BackendError", Code: inngest.CodeFunctionWebhook}
+// Unreached makes a failure of a call that got no answer: err is a [*pool.Error],
+// or [ErrTimeout]. What the failure says is for everybody: the address of a
+// backend is left out, the cause is in the log of package pool.
+func Unreached(err error) *Failure {
+	f := &Failure{Name: "BackendError", Code: inngest.CodeFunctionWebhook}
 	var upstream *pool.Error
 	switch {
-	case errors.Is(err, errTimeout):
+	case errors.Is(err, ErrTimeout):
 		f.Name, f.Code = "TimeoutError", inngest.CodeFunctionTimeout
 		f.Message = "The backend did not answer in the time that the function gives it."
 	case !errors.As(err, &upstream):
@@ -177,18 +177,7 @@ func unreached(err error) *run.Failure {
 	return f
 }
 
-// invalid makes a failure of a function that broke a rule.
-func invalid(format string, args ...any) *run.Failure {
-	return &run.Failure{Name: "InvalidFunction", Message: fmt.Sprintf(format, args...), Code: inngest.CodeFunctionInvalid}
-}
-
-// final makes a failure that another attempt would not cure.
-func final(f *run.Failure) *run.Failure {
-	f.NoRetry = true
-	return f
-}
-
-// userError is a failure as Inngest keeps and shows it.
-func userError(f *run.Failure) *inngest.UserError {
-	return &inngest.UserError{Name: f.Name, Message: f.Message, Stack: f.Stack, Data: f.Data, Serialized: true}
+// Invalid makes a failure of a function, or of its backend, that broke a rule.
+func Invalid(format string, args ...any) *Failure {
+	return &Failure{Name: "InvalidFunction", Message: fmt.Sprintf(format, args...), Code: inngest.CodeFunctionInvalid}
 }
