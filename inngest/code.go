@@ -36,6 +36,16 @@ const (
 	CodeDraining            Code = "draining"
 )
 
+// Codes of events that were not taken. What is about their request as a whole
+// has the codes above.
+const (
+	CodeEventInvalid     Code = "event_invalid"     // Inngest would refuse it, or a schema does
+	CodeEventRefused     Code = "event_refused"     // Inngest has refused it
+	CodeRateLimited      Code = "rate_limited"      // over the configured rate of its key
+	CodeSpoolFull        Code = "spool_full"        // Inngest takes no events, and the spool has no room
+	CodeSpoolUnavailable Code = "spool_unavailable" // Inngest takes no events, and the spool cannot store
+)
+
 // Codes of exchanges with an upstream that failed, or whose answer must not
 // reach Inngest.
 const (
@@ -81,6 +91,8 @@ func Codes() []Code {
 		CodeHeadTooLarge, CodeURITooLong, CodeBodyTooLarge, CodeBodyTooSlow, CodeMemoryExhausted,
 		CodeTooManyConnections, CodeServerKindRefused, CodeUnsignedSyncRefused, CodeUnauthorized,
 		CodeUnknownApp, CodeMalformedRegister, CodePublicURLUnknown, CodeInternal, CodeDraining,
+
+		CodeEventInvalid, CodeEventRefused, CodeRateLimited, CodeSpoolFull, CodeSpoolUnavailable,
 
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamBadAnswer, CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,

@@ -9,7 +9,8 @@ func (c Code) Status() int {
 	case CodeSignatureMissing, CodeSignatureMalformed, CodeSignatureExpired, CodeSignatureMismatch,
 		CodeUnsignedSyncRefused, CodeUnauthorized:
 		return 401
-	case CodeIdentityMismatch, CodeMalformedRequest, CodeServerKindRefused, CodeUnknownApp, CodeMalformedRegister:
+	case CodeIdentityMismatch, CodeMalformedRequest, CodeServerKindRefused, CodeUnknownApp, CodeMalformedRegister,
+		CodeEventInvalid, CodeEventRefused:
 		return 400
 	case CodeUnknownPath:
 		return 404
@@ -21,6 +22,8 @@ func (c Code) Status() int {
 		return 413
 	case CodeURITooLong:
 		return 414
+	case CodeRateLimited:
+		return 429
 	case CodeHeadTooLarge:
 		return 431
 	case CodeInternal,
@@ -32,6 +35,7 @@ func (c Code) Status() int {
 	case CodeVersionNotSupported:
 		return 505
 	case CodeMemoryExhausted, CodeTooManyConnections, CodePublicURLUnknown, CodeDraining,
+		CodeSpoolFull, CodeSpoolUnavailable,
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
 		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable, CodeCallCanceled,

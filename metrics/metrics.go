@@ -20,6 +20,7 @@ type Metrics struct {
 	Functions *Functions
 	Outbound  *Outbound
 	Lifecycle *Lifecycle
+	Events    *Events
 	Deliver   *Deliver
 }
 
@@ -36,6 +37,7 @@ func New(reg prometheus.Registerer) *Metrics {
 		Functions: newFunctions(reg),
 		Outbound:  newOutbound(reg),
 		Lifecycle: newLifecycle(reg),
+		Events:    newEvents(reg),
 		Deliver:   newDeliver(reg),
 	}
 }

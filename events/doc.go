@@ -1,0 +1,2 @@
+// Package events takes events of apps and brings them to Inngest.
+package events
