@@ -34,7 +34,7 @@ func (s *Spool) append(ctx context.Context, r Record) error {
 			return fmt.Errorf("%w: %d of %d bytes used, %d needed", ErrFull, used, s.o.MaxBytes, need)
 		}
 	}
-	size, err := s.main.put(ctx, &r, nil)
+	size, err := s.put(ctx, &r)
 	if err != nil {
 		if errors.Is(err, ErrFull) {
 			// The server counts what our own count has not seen yet.
@@ -44,4 +44,12 @@ func (s *Spool) append(ctx context.Context, r Record) error {
 	}
 	s.used.Add(size)
 	return nil
+}
+
+// put stores a record and makes its lane known.
+func (s *Spool) put(ctx context.Context, r *Record) (int64, error) {
+	lane := s.laneOf(r)
+	size, err := s.main.put(ctx, lane, r, nil)
+	s.enter(lane) // after an error too: it may be stored
+	return size, err
 }

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 )
 
@@ -35,17 +36,41 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkDrain is Next and Ack of 64 KiB.
+// BenchmarkDrain is Next and Ack of 64 KiB: of the only record there is, of one
+// among many, and with up to 8 acknowledgements on their way.
 func BenchmarkDrain(b *testing.B) {
-	s := open(b, options(b.TempDir()))
 	body := noise(64 << 10)
-	b.SetBytes(64 << 10)
-	for b.Loop() {
-		b.StopTimer()
-		add(b, s, record(1, body))
-		b.StartTimer()
-		if err := next(b, s).Ack(b.Context()); err != nil {
-			b.Fatal(err)
-		}
+	run := func(name string, backlog, acks int) {
+		b.Run(name, func(b *testing.B) {
+			o := options(b.TempDir())
+			o.MaxBytes, o.payload = 8<<30, maxPayload
+			s := open(b, o)
+			for range backlog {
+				add(b, s, record(1, body))
+			}
+			var on sync.WaitGroup
+			slots := make(chan struct{}, acks)
+			b.SetBytes(64 << 10)
+			for b.Loop() {
+				b.StopTimer()
+				add(b, s, record(1, body))
+				b.StartTimer()
+				d := next(b, s)
+				slots <- struct{}{}
+				on.Go(func() {
+					if err := d.Ack(b.Context()); err != nil {
+						b.Error(err)
+					}
+					<-slots
+				})
+				if acks == 1 {
+					on.Wait()
+				}
+			}
+			on.Wait()
+		})
 	}
+	run("the only one", 0, 1)
+	run("of many", 100, 1)
+	run("of many, 8 acks on their way", 100, 8)
 }

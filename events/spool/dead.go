@@ -27,7 +27,7 @@ type Letter struct {
 
 func (s *Spool) putDead(ctx context.Context, r Record, reason string) (int64, error) {
 	r.ID = ulid.Make().String()
-	return s.dead.put(ctx, &r, s.deadHeaders(reason))
+	return s.dead.put(ctx, s.laneOf(&r), &r, s.deadHeaders(reason))
 }
 
 func (s *Spool) deadHeaders(reason string) map[string]string {
@@ -44,7 +44,7 @@ func (s *Spool) putDamaged(ctx context.Context, subject string, was nats.Header,
 	for k, v := range s.deadHeaders(reason) {
 		h.Set(k, v)
 	}
-	return s.dead.putMessage(ctx, id, 0, h, body)
+	return s.dead.putMessage(ctx, damagedLane, id, 0, h, body)
 }
 
 // setPartsAside keeps the parts of a record whose message is lost, one dead
@@ -122,7 +122,7 @@ func (s *Spool) find(ctx context.Context, id string) (*jetstream.RawStreamMsg, L
 	if _, err := ulid.ParseStrict(id); err != nil {
 		return nil, Letter{}, ErrNotFound
 	}
-	msg, err := s.dead.get(ctx, 1, s.dead.name+".log.*."+id)
+	msg, err := s.dead.get(ctx, 1, s.dead.name+".log.*.*."+id)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, Letter{}, ErrNotFound
 	}
@@ -159,7 +159,7 @@ func (s *Spool) Replay(ctx context.Context, id string) error {
 		r := l.Record
 		r.ID = ulid.Make().String()
 		// The bound is not asked: the letter is counted already.
-		_, err = s.main.put(ctx, &r, nil)
+		_, err = s.put(ctx, &r)
 	}
 	if err == nil {
 		err = s.remove(ctx, msg, id)

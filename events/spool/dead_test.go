@@ -84,7 +84,7 @@ func TestReplay_leavesWhatCannotBeDecoded(t *testing.T) {
 	both(t, func(t *testing.T, o Options) {
 		s := open(t, o)
 		big := noise(1200 << 10)
-		if _, err := s.putDamaged(t.Context(), "EVENTS.log.1.x", map[string][]string{"A": {"b"}}, big, "torn"); err != nil {
+		if _, err := s.putDamaged(t.Context(), "EVENTS.log.00000000.1.x", map[string][]string{"A": {"b"}}, big, "torn"); err != nil {
 			t.Fatal(err)
 		}
 		letters, err := s.List(t.Context(), 1)
@@ -103,6 +103,33 @@ func TestReplay_leavesWhatCannotBeDecoded(t *testing.T) {
 		}
 		if b := backlog(t, s); b != (Backlog{}) {
 			t.Errorf("Backlog = %+v, want nothing", b)
+		}
+	})
+}
+
+func TestSetAside_keepsAPartAndTheDelivery(t *testing.T) {
+	both(t, func(t *testing.T, o Options) {
+		s := open(t, o)
+		add(t, s, record(1, []byte(`[{"n":1},{"n":2}]`)))
+		d := next(t, s)
+		part := d.Record
+		part.Body, part.Count = []byte(`[{"n":2}]`), 1
+		if err := d.SetAside(t.Context(), part, "no"); err != nil {
+			t.Fatal(err)
+		}
+		if b := backlog(t, s); b.Records != 1 || b.DeadLetters != 1 {
+			t.Errorf("Backlog = %+v, want a record and a dead letter", b)
+		}
+		letters, err := s.List(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := s.Show(t.Context(), letters[0].ID)
+		if err != nil || string(l.Record.Body) != `[{"n":2}]` || l.Reason != "no" {
+			t.Errorf("Show = %+v, %v", l, err)
+		}
+		if err := d.Ack(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

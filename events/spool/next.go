@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -20,40 +19,6 @@ type Delivery struct {
 	spool *Spool
 	msg   jetstream.Msg
 	bytes int64
-}
-
-// Next waits for the oldest record that nobody holds. Records that are too old
-// or damaged become dead letters on the way. An error other than ctx's says that
-// the store does not work now.
-func (s *Spool) Next(ctx context.Context) (*Delivery, error) {
-	for {
-		msg, err := (*s.consumer.Load()).Next(jetstream.FetchContext(endless{ctx}))
-		switch {
-		case ctx.Err() != nil:
-			if msg != nil { // it came with the end
-				err := msg.Nak()
-				return nil, errors.Join(ctx.Err(), err)
-			}
-			return nil, ctx.Err()
-		case errors.Is(err, nats.ErrTimeout):
-			continue // nothing came, the server ended the wait
-		case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoHeartbeat):
-			// The server was started anew and has forgotten who reads.
-			if err2 := s.setUp(ctx); err2 != nil {
-				return nil, fmt.Errorf("spool: next: %w", errors.Join(err, err2))
-			}
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("spool: next: %w", err)
-		}
-		d, err := s.open(ctx, msg)
-		if err != nil {
-			return nil, fmt.Errorf("spool: next: %w", err)
-		}
-		if d != nil {
-			return d, nil
-		}
-	}
 }
 
 // endless is a context whose deadline the client does not see: it would stop to
@@ -146,6 +111,17 @@ func (d *Delivery) answer(ctx context.Context, text string) error {
 	defer cancel()
 	_, err := d.spool.conn.RequestWithContext(ctx, d.msg.Reply(), []byte(text))
 	return err
+}
+
+// SetAside keeps a part of the record as a dead letter, with the reason. It does
+// not end the delivery.
+func (d *Delivery) SetAside(ctx context.Context, part Record, reason string) error {
+	size, err := d.spool.putDead(ctx, part, reason)
+	if err != nil {
+		return fmt.Errorf("spool: dead letter of %d events: %w", part.Count, err)
+	}
+	d.spool.used.Add(size)
+	return nil
 }
 
 // DeadLetter moves the record to the dead letters, with the reason.

@@ -145,7 +145,7 @@ func TestSpool_isUsedByManyAtOnce(t *testing.T) {
 		for range readers {
 			all.Go(func() {
 				for ctx.Err() == nil {
-					d, err := s.Next(ctx)
+					d, err := nextOf(ctx, s)
 					if err != nil {
 						if !errors.Is(err, context.Canceled) {
 							t.Errorf("Next: %v", err)
@@ -178,12 +178,12 @@ func TestNext_endsWithItsContext(t *testing.T) {
 	s := open(t, options(t.TempDir()))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Next(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := nextOf(ctx, s); !errors.Is(err, context.Canceled) {
 		t.Errorf("Next = %v, want context.Canceled", err)
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := s.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := nextOf(ctx, s); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Next = %v, want context.DeadlineExceeded", err)
 	}
 	add(t, s, record(1, []byte("[]")))
@@ -212,7 +212,7 @@ func TestSpool_goesOnWhenTheExternalServerWasStartedAgain(t *testing.T) {
 	var got []string
 	for len(got) < 3 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		d, err := s.Next(ctx)
+		d, err := nextOf(ctx, s)
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal("no record comes")

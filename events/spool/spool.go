@@ -34,7 +34,7 @@ type Spool struct {
 	conn     *nats.Conn
 	main     *store
 	dead     *store
-	consumer atomic.Pointer[jetstream.Consumer]
+	lanes    lanes
 }
 
 // Stats counts since New.
@@ -112,6 +112,10 @@ func (s *Spool) Open(ctx context.Context) (err error) {
 	if err := s.removeLeftovers(ctx); err != nil {
 		return err
 	}
+	s.lanes.clear()
+	if err := s.findLanes(ctx); err != nil {
+		return err
+	}
 	return s.measure(ctx)
 }
 
@@ -156,7 +160,7 @@ func (s *Spool) start(ctx context.Context) (err error) {
 	return s.setUp(ctx)
 }
 
-// setUp makes the streams and the consumer, or finds them.
+// setUp makes the streams, or finds them.
 func (s *Spool) setUp(ctx context.Context) error {
 	for _, st := range []*store{s.main, s.dead} {
 		c := jetstream.StreamConfig{
@@ -184,22 +188,6 @@ func (s *Spool) setUp(ctx context.Context) error {
 			st.stream = stream
 		}
 	}
-	opCtx, cancel := context.WithTimeout(ctx, s.o.OpTimeout)
-	defer cancel()
-	consumer, err := s.main.stream.CreateOrUpdateConsumer(opCtx, jetstream.ConsumerConfig{
-		Durable:       "deliverer",
-		FilterSubject: s.main.name + ".log.>",
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       s.o.AckWait,
-		MaxDeliver:    -1,
-		MaxAckPending: s.o.MaxInFlight,
-		Replicas:      s.o.Replicas,
-		MemoryStorage: true, // the stream itself knows what is left
-	})
-	if err != nil {
-		return fmt.Errorf("consumer of stream %s: %w", s.main.name, err)
-	}
-	s.consumer.Store(&consumer)
 	return nil
 }
 
@@ -359,9 +347,10 @@ func (s *Spool) Backlog(ctx context.Context) (Backlog, error) {
 	return b, nil
 }
 
-// countOf reads COUNT of COUNT.ID.
+// countOf reads COUNT of LANE.COUNT.ID.
 func countOf(subject string) int {
-	text, _, _ := strings.Cut(subject, ".")
+	_, rest, _ := strings.Cut(subject, ".")
+	text, _, _ := strings.Cut(rest, ".")
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		return 0

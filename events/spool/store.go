@@ -19,8 +19,9 @@ const (
 	payloadReserve = 512
 )
 
-// store is one stream. Subjects are NAME.log.COUNT.ID for records, so that the
-// server counts records and events by itself, and NAME.part.ID.N for parts.
+// store is one stream. Subjects are NAME.log.LANE.COUNT.ID for records, so that
+// the server hands them out by lane and counts records and events by itself, and
+// NAME.part.ID.N for parts.
 type store struct {
 	name    string
 	timeout time.Duration
@@ -29,8 +30,8 @@ type store struct {
 	stream  jetstream.Stream
 }
 
-func (s *store) logSubject(count int, id string) string {
-	return s.name + ".log." + strconv.Itoa(count) + "." + id
+func (s *store) logSubject(lane string, count int, id string) string {
+	return s.name + ".log." + lane + "." + strconv.Itoa(count) + "." + id
 }
 
 func (s *store) partSubject(id string, n string) string {
@@ -44,21 +45,21 @@ func (s *store) idOf(partSubject string) string {
 }
 
 // put stores r, in parts if it has to, and returns the bytes it takes.
-func (s *store) put(ctx context.Context, r *Record, more map[string]string) (int64, error) {
+func (s *store) put(ctx context.Context, lane string, r *Record, more map[string]string) (int64, error) {
 	h, body := r.encode()
 	for k, v := range more {
 		h.Set(k, v)
 	}
-	return s.putMessage(ctx, r.ID, r.Count, h, body)
+	return s.putMessage(ctx, lane, r.ID, r.Count, h, body)
 }
 
 // putMessage stores headers and a body, in parts if it has to.
-func (s *store) putMessage(ctx context.Context, id string, count int, h nats.Header, body []byte) (int64, error) {
+func (s *store) putMessage(ctx context.Context, lane, id string, count int, h nats.Header, body []byte) (int64, error) {
 	room := int(s.conn.MaxPayload()) - headerBytes(h) - payloadReserve
 	if room <= 0 {
 		return 0, fmt.Errorf("the fields of a record take more than the server's max_payload of %d bytes", s.conn.MaxPayload())
 	}
-	subject := s.logSubject(count, id)
+	subject := s.logSubject(lane, count, id)
 	if len(body) <= room {
 		return s.publish(ctx, &nats.Msg{Subject: subject, Header: h, Data: body})
 	}

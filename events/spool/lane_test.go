@@ -1,0 +1,87 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+)
+
+func lane(t testing.TB, s *Spool, r Record) *Lane {
+	t.Helper()
+	known, _ := s.Lanes()
+	for _, l := range known {
+		if l.Name() == s.laneOf(&r) {
+			return l
+		}
+	}
+	t.Fatalf("no lane for %+v among %d", r, len(known))
+	return nil
+}
+
+func TestLanes_holdUpNobodyElse(t *testing.T) {
+	both(t, func(t *testing.T, o Options) {
+		o.MaxInFlight = 2
+		s := open(t, o)
+		_, more := s.Lanes()
+		stuck, fine := record(1, noise(100)), record(2, noise(100))
+		fine.KeyID = "k2"
+		for range 5 {
+			add(t, s, stuck)
+			add(t, s, fine)
+		}
+		select {
+		case <-more:
+		default:
+			t.Error("Lanes tells nothing of new ones")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for range 2 { // all that may be in flight
+			if _, err := lane(t, s, stuck).Next(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range 5 {
+			d, err := lane(t, s, fine).Next(ctx)
+			if err != nil {
+				t.Fatalf("Next %d: %v", n, err)
+			}
+			if d.Record.KeyID != "k2" {
+				t.Errorf("the record of %s is in the lane of k2", d.Record.KeyID)
+			}
+			if err := d.Ack(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestLanes_areKnownAfterOpen(t *testing.T) {
+	both(t, func(t *testing.T, o Options) {
+		s := open(t, o)
+		add(t, s, record(1, noise(100)))
+		s.Close()
+		s = open(t, o)
+		if d := next(t, s); d.Record.Seed != record(1, nil).Seed {
+			t.Errorf("got %s", d.Record.Seed)
+		}
+		known, _ := s.Lanes()
+		if len(known) != 1 {
+			t.Errorf("%d lanes, want 1", len(known))
+		}
+	})
+}
+
+func TestLanes_areBounded(t *testing.T) {
+	s := open(t, options(t.TempDir()))
+	for n := range 2 * maxLanes {
+		r := record(n, noise(10))
+		r.Branch = fmt.Sprintf("b%d", n)
+		s.enter(s.laneOf(&r))
+	}
+	known, _ := s.Lanes()
+	if len(known) > maxLanes+sharedLanes {
+		t.Errorf("%d lanes", len(known))
+	}
+}
