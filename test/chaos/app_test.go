@@ -1,0 +1,238 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
+	"github.com/inngest-gateway/inngest-gateway/signature"
+	"github.com/inngest-gateway/inngest-gateway/test/recorded"
+)
+
+const (
+	roleApp         = "app"
+	addressVariable = "CHAOS_ADDRESS"
+	stepVariable    = "CHAOS_STEP" // how long a step takes
+)
+
+// appSteps is how many steps each run has, one a call.
+const appSteps = 3
+
+// A line tells the test what an app does, before it does it: so it counts what
+// was under way when the app was killed.
+type line struct {
+	Did     string `json:"did"` // call, step, answered
+	Run     string `json:"run"`
+	Step    string `json:"step,omitempty"`
+	Attempt int    `json:"attempt"`
+}
+
+// runApp is an app's process. Its one function has appSteps steps in a row; it
+// believes only what the server signed.
+func runApp() {
+	ln, err := net.Listen("tcp", os.Getenv(addressVariable))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	key, err := signature.ParseKey(recorded.SigningKey)
+	if err != nil {
+		panic(err)
+	}
+	verifier, err := signature.NewVerifier(signature.Options{
+		Keys: []signature.Key{key}, Tolerance: 5 * time.Minute, MaxCanonical: 1 << 20, Now: time.Now,
+	})
+	if err != nil {
+		panic(err)
+	}
+	ms, err := strconv.Atoi(os.Getenv(stepVariable))
+	if err != nil {
+		panic(err)
+	}
+	a := &appProcess{verifier: verifier, step: time.Duration(ms) * time.Millisecond}
+	server := &http.Server{Handler: a, ReadHeaderTimeout: time.Minute}
+	terminated, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	drained := make(chan error, 1)
+	go func() {
+		<-terminated.Done()
+		drained <- server.Shutdown(context.Background())
+	}()
+	fmt.Println(`{"did":"listen"}`)
+	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		panic(err)
+	}
+	if err := <-drained; err != nil {
+		panic(err)
+	}
+}
+
+type appProcess struct {
+	verifier *signature.Verifier
+	step     time.Duration
+	mu       sync.Mutex
+}
+
+// tell writes one line, whole before anything else happens.
+func (a *appProcess) tell(l line) {
+	text, err := json.Marshal(l)
+	if err != nil {
+		panic(err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	os.Stdout.Write(append(text, '\n'))
+}
+
+func (a *appProcess) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the caller is gone
+	}
+	w.Header().Set(inngest.HeaderSDK, "js:v4.24.0")
+	w.Header().Set(inngest.HeaderRequestVersion, "2")
+	w.Header().Set("Content-Type", "application/json")
+	if r.Method != http.MethodPost {
+		io.WriteString(w, `{}`)
+		return
+	}
+	if err := a.verifier.Verify([]byte(r.Header.Get(inngest.HeaderSignature)), body); err != nil {
+		w.WriteHeader(http.StatusUnauthorized)
+		io.WriteString(w, `{}`)
+		return
+	}
+	var call inngest.CallRequest
+	if err := json.Unmarshal(body, &call); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	told := line{Did: "call", Run: call.Ctx.RunID, Attempt: call.Ctx.Attempt}
+	a.tell(told)
+	a.answer(w, call, told)
+	http.NewResponseController(w).Flush()
+	told.Did = "answered"
+	a.tell(told)
+}
+
+// answer runs the first step that is not known, or says that there is no more.
+func (a *appProcess) answer(w http.ResponseWriter, call inngest.CallRequest, told line) {
+	for n := range appSteps {
+		name := "step-" + strconv.Itoa(n)
+		id := inngest.HashStepID(name, 0)
+		if _, known := call.Steps[id]; known {
+			continue
+		}
+		told.Did, told.Step = "step", name
+		a.tell(told)
+		<-time.After(a.step)
+		text := fmt.Sprintf(`[{"id":%q,"op":"StepRun","name":%q,"displayName":%q,"data":%d}]`, id, name, name, n)
+		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+		w.WriteHeader(http.StatusPartialContent)
+		io.WriteString(w, text)
+		return
+	}
+	w.Header().Set("Content-Length", "6")
+	io.WriteString(w, `"done"`)
+}
+
+// An app is an app whose process may come and go; its address stays.
+type app struct {
+	tb       testing.TB
+	id       string
+	address  string
+	upstream string // further settings of its upstream at the gateway
+	step     time.Duration
+	log      output
+	process  *process
+
+	mu      sync.Mutex
+	rest    []byte // a line that has not come whole
+	lines   []line
+	listens int
+}
+
+func newApp(tb testing.TB, id string, step time.Duration) *app {
+	tb.Helper()
+	return &app{tb: tb, id: id, address: freeAddress(tb), upstream: "path: /api/inngest", step: step}
+}
+
+// start starts a process and waits until it listens.
+func (a *app) start() {
+	a.tb.Helper()
+	a.mu.Lock()
+	before := a.listens
+	a.rest = nil // what a killed process began to say
+	a.mu.Unlock()
+	a.process = startProcess(a.tb, "app "+a.id, os.Args[0], environ(
+		roleVariable+"="+roleApp, addressVariable+"="+a.address, stepVariable+"="+strconv.Itoa(int(a.step.Milliseconds())),
+	), &a.log, a)
+	until(a.tb, "an app that listens", func() bool {
+		if !a.process.running() {
+			a.tb.Fatalf("app: %v", a.process.err)
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.listens > before
+	})
+}
+
+// Write takes what a process tells.
+func (a *app) Write(b []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rest = append(a.rest, b...)
+	for {
+		text, rest, whole := bytes.Cut(a.rest, []byte("\n"))
+		if !whole {
+			return len(b), nil
+		}
+		a.rest = rest
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return 0, fmt.Errorf("app says %q: %w", text, err)
+		}
+		if l.Did == "listen" {
+			a.listens++
+			continue
+		}
+		a.lines = append(a.lines, l)
+	}
+}
+
+// did counts what the app told of one kind.
+func (a *app) did(what string) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range a.lines {
+		if l.Did == what {
+			n++
+		}
+	}
+	return n
+}
+
+// executions counts how often each step of each run was executed.
+func (a *app) executions() map[[2]string]int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[[2]string]int{}
+	for _, l := range a.lines {
+		if l.Did == "step" {
+			out[[2]string{l.Run, l.Step}]++
+		}
+	}
+	return out
+}

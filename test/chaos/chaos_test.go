@@ -1,0 +1,99 @@
+// Package chaos breaks things around a gateway that runs as a process of its
+// own, as it does in production: processes are killed and frozen, connections
+// hang, Inngest goes away. Judged is by counts, of runs, attempts, executions of
+// steps and events; what a time should be is for the benchmarks and soaks.
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what must happen: much longer than it
+// takes, for a machine that is busy.
+const patience = time.Minute
+
+// roleVariable has the test binary run as a process that tests kill.
+const roleVariable = "CHAOS_ROLE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleVariable) == roleApp {
+		runApp()
+		return
+	}
+	code := m.Run()
+	if dir, err := buildDir(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+var (
+	buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "gateway-chaos") })
+
+	// gatewayBinary is the command, built for the tests of this process.
+	gatewayBinary = sync.OnceValues(func() (string, error) {
+		dir, err := buildDir()
+		if err != nil {
+			return "", err
+		}
+		out := filepath.Join(dir, "gateway")
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-o", out, "./cmd/gateway")
+		cmd.Dir = "../.."
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build the gateway: %w\n%s", err, text)
+		}
+		return out, nil
+	})
+)
+
+// freeAddress returns an address on loopback that nobody listens at. It is taken
+// from below the ports that connections get by themselves, so that it is still
+// free when a process that was killed comes back to it.
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		ln.Close()
+		return address
+	}
+	tb.Fatal("no port is free")
+	return ""
+}
+
+// until asks again and again until a condition holds that nothing tells of.
+func until(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	over := time.NewTimer(patience)
+	defer over.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for !holds() {
+		select {
+		case <-again.C:
+		case <-over.C:
+			tb.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+// bounded is a context that ends with the test's patience.
+func bounded(tb testing.TB) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	tb.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,227 @@
+package chaos
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/signature"
+	"github.com/inngest-gateway/inngest-gateway/test/recorded"
+)
+
+// signedCall is a whole call request for an app's path.
+func signedCall(tb testing.TB, path string) string {
+	tb.Helper()
+	key, err := signature.ParseKey(recorded.SigningKey)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	body := recorded.One(tb, 5).Request.Body
+	return fmt.Sprintf("POST %s?fnId=work&stepId=step HTTP/1.1\r\nHost: gateway\r\nX-Inngest-Signature: %s\r\nContent-Length: %d\r\n\r\n%s",
+		path, signature.Sign(key, body, time.Now()), len(body), body)
+}
+
+// Connections that say nothing, or too little, are ended after their time;
+// meanwhile calls lack nothing.
+func TestGateway_withConnectionsThatHang(t *testing.T) {
+	const each, runs = 150, 100
+	s := newServer(t)
+	a := newApp(t, "shop", time.Millisecond)
+	g := newGateway(t, s, []*app{a}, "limits: {head_timeout: 1s, connections: 2000, idle_timeout: 1s, write_timeout: 1s}")
+	a.start()
+	g.start()
+	s.register("shop", "http://"+g.inngest+"/shop")
+	whole := signedCall(t, "/shop")
+	head, body, _ := strings.Cut(whole, "\r\n\r\n")
+
+	var hanging sync.WaitGroup
+	closed := make(chan string, 4*each)
+	opened := make(chan struct{}, 4*each)
+	over := make(chan struct{})
+	kinds := map[string]func(net.Conn){
+		"silent":           func(net.Conn) {},
+		"half a head":      func(c net.Conn) { io.WriteString(c, head[:len(head)/2]) },
+		"half a body":      func(c net.Conn) { io.WriteString(c, head+"\r\n\r\n"+body[:len(body)/2]) },
+		"a head, bytewise": func(c net.Conn) { drip(c, head, over) },
+	}
+	for kind, speak := range kinds {
+		for range each {
+			hanging.Go(func() {
+				c, err := net.Dial("tcp", g.inngest)
+				opened <- struct{}{}
+				if err != nil {
+					t.Errorf("%s: %v", kind, err)
+					return
+				}
+				defer c.Close()
+				go speak(c)
+				c.SetReadDeadline(time.Now().Add(patience))
+				if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
+					return // still open
+				}
+				closed <- kind
+			})
+		}
+	}
+	for range len(kinds) * each {
+		<-opened
+	}
+	s.begin("shop", runs)
+	s.ended(runs)
+	hanging.Wait()
+	close(over)
+	close(closed)
+	ended := map[string]int{}
+	for kind := range closed {
+		ended[kind]++
+	}
+	for kind := range kinds {
+		if ended[kind] != each {
+			t.Errorf("%s: %d of %d connections were ended", kind, ended[kind], each)
+		}
+	}
+	if got := s.tally("shop"); got.Completed != runs || got.Burned != 0 {
+		t.Errorf("runs beside the connections: %+v; want %d completed and no attempt burned", got, runs)
+	}
+}
+
+// More connections than there may be do not keep a call out: those that say
+// nothing go first.
+func TestGateway_withMoreConnectionsThanItTakes(t *testing.T) {
+	const limit, runs = 50, 25
+	s := newServer(t)
+	a := newApp(t, "shop", time.Millisecond)
+	g := newGateway(t, s, []*app{a}, fmt.Sprintf("limits: {connections: %d}", limit))
+	a.start()
+	g.start()
+	s.register("shop", "http://"+g.inngest+"/shop")
+	for range 3 * limit {
+		c, err := net.Dial("tcp", g.inngest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	s.begin("shop", 1)
+	s.ended(1)
+	if got := s.tally("shop"); got.Completed != 1 || got.Burned != 0 {
+		t.Errorf("a run beside the connections: %+v; want it completed and no attempt burned", got)
+	}
+	s.begin("shop", runs)
+	s.ended(1 + runs)
+	if got := s.tally("shop"); got.Completed != 1+runs || got.Burned != 0 {
+		t.Errorf("runs beside the connections: %+v; want %d completed and no attempt burned", got, 1+runs)
+	}
+}
+
+// drip sends a text a byte at a time, as slowly as never to end.
+func drip(c net.Conn, text string, over <-chan struct{}) {
+	every := time.NewTicker(100 * time.Millisecond)
+	defer every.Stop()
+	for i := range len(text) {
+		if _, err := io.WriteString(c, text[i:i+1]); err != nil {
+			return
+		}
+		select {
+		case <-every.C:
+		case <-over:
+			return
+		}
+	}
+}
+
+// An app that takes connections and never answers costs its own calls alone, and
+// few of them: its breaker opens. When a good one listens there, its runs go on.
+func TestApp_thatNeverAnswers(t *testing.T) {
+	const runs = 60
+	s := newServer(t)
+	mute, well := newApp(t, "shop", time.Millisecond), newApp(t, "mail", time.Millisecond)
+	mute.upstream += ", answer_timeout: 1s"
+	g := newGateway(t, s, []*app{mute, well}, "")
+	well.start()
+	g.start()
+	s.register("shop", "http://"+g.inngest+"/shop")
+	s.register("mail", "http://"+g.inngest+"/mail")
+
+	hole := openHole(t, mute.address)
+	s.begin("shop", runs)
+	until(t, "calls in the hole", func() bool { return hole.taken() > 0 })
+	s.begin("mail", runs)
+	until(t, "the other app's runs", func() bool { return s.tally("mail").Completed == runs })
+	until(t, "a first refusal", func() bool { return s.tally("shop").Burned > 0 })
+	s.begin("shop", runs) // now the breaker is open
+	s.begin("mail", runs)
+	until(t, "the other app's runs", func() bool { return s.tally("mail").Completed == 2*runs })
+	if got := hole.taken(); got > runs+runs/2 {
+		t.Errorf("%d connections to an app that answered none of the first %d calls", got, runs)
+	}
+	hole.close()
+	mute.start()
+	s.ended(4 * runs)
+
+	if got := s.tally("mail"); got.Completed != 2*runs || got.Burned != 0 {
+		t.Errorf("the other app: %+v; want %d runs completed and no attempt burned", got, 2*runs)
+	}
+	got := s.tally("shop")
+	if got.Completed != 2*runs {
+		t.Errorf("the mute app: %+v; want %d runs completed", got, 2*runs)
+	}
+	for step, n := range mute.executions() {
+		if n != 1 {
+			t.Errorf("step %v was executed %d times", step, n)
+		}
+	}
+	t.Logf("connections in the hole: %d, attempts burned: %d %v", hole.taken(), got.Burned, got.Failures)
+}
+
+// A hole takes connections, reads what comes and says nothing.
+type hole struct {
+	ln    net.Listener
+	done  sync.WaitGroup
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func openHole(tb testing.TB, address string) *hole {
+	tb.Helper()
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	h := &hole{ln: ln}
+	h.done.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			h.mu.Lock()
+			h.conns = append(h.conns, c)
+			h.mu.Unlock()
+			h.done.Go(func() { io.Copy(io.Discard, c) })
+		}
+	})
+	tb.Cleanup(h.close)
+	return h
+}
+
+func (h *hole) taken() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.conns)
+}
+
+// close ends the listener and all connections.
+func (h *hole) close() {
+	h.ln.Close()
+	h.mu.Lock()
+	for _, c := range h.conns {
+		c.Close()
+	}
+	h.mu.Unlock()
+	h.done.Wait()
+}

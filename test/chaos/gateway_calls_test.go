@@ -1,0 +1,77 @@
+package chaos
+
+import (
+	"testing"
+	"time"
+)
+
+// Two gateways behind a balancer are replaced one after the other, several times
+// over, under load: not one call fails.
+func TestGateways_replacedWhileCallsRun(t *testing.T) {
+	const rounds = 2
+	s := newServer(t)
+	a := newApp(t, "shop", 5*time.Millisecond)
+	// The delay is longer than the balancer needs to notice.
+	more := "drain: {delay: 200ms}"
+	gateways := []*gateway{newGateway(t, s, []*app{a}, more), newGateway(t, s, []*app{a}, more)}
+	a.start()
+	for _, g := range gateways {
+		g.start()
+	}
+	b := newBalancer(t, gateways...)
+	s.register("shop", "http://"+b.address+"/shop")
+
+	stop := keepBusy(t, s, "shop", 50)
+	for range rounds {
+		for _, g := range gateways {
+			before := a.did("call")
+			until(t, "calls", func() bool { return a.did("call") > before+100 })
+			g.stop()
+			before = a.did("call")
+			until(t, "calls by the other gateway", func() bool { return a.did("call") > before+100 })
+			g.start()
+			until(t, "both gateways behind the balancer", func() bool { return b.size() == 2 })
+		}
+	}
+	begun := stop()
+
+	got := s.tally("shop")
+	if got.Completed != begun || got.Other != 0 || got.Burned != 0 {
+		t.Errorf("of %d runs: %+v; want all completed and no attempt burned", begun, got)
+	}
+	if executions := a.executions(); len(executions) != begun*appSteps || a.did("step") != begun*appSteps {
+		t.Errorf("%d steps were executed %d times, want %d once", len(executions), a.did("step"), begun*appSteps)
+	}
+	t.Logf("%d runs, %d gateways replaced", begun, rounds*len(gateways))
+}
+
+// A gateway that is killed takes the calls with it that it had in its hands, and
+// no others; the one that takes its place goes on.
+func TestGateway_killedWhileCallsRun(t *testing.T) {
+	const runs = 200
+	s := newServer(t)
+	a := newApp(t, "shop", 5*time.Millisecond)
+	g := newGateway(t, s, []*app{a}, "")
+	a.start()
+	g.start()
+	s.register("shop", "http://"+g.inngest+"/shop")
+	s.begin("shop", runs)
+	for round := range 2 {
+		until(t, "steps that ran", func() bool { return a.did("step") >= (round+1)*runs })
+		g.kill()
+		g.start()
+	}
+	s.ended(runs)
+	got := s.tally("shop")
+	if got.Completed != runs || got.Other != 0 {
+		t.Errorf("runs: %+v", got)
+	}
+	again := 0
+	executions := a.executions()
+	for _, n := range executions {
+		again += n - 1
+	}
+	if len(executions) != runs*appSteps || again > got.Burned {
+		t.Errorf("%d steps were executed, want %d; %d executions too many for %d failed attempts", len(executions), runs*appSteps, again, got.Burned)
+	}
+}
