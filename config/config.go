@@ -36,6 +36,13 @@ type Config struct {
 	// Apps that are served through the gateway.
 	Apps []App `koanf:"apps"`
 
+	// Functions whose backends have no SDK, one group each; docs/functions.md
+	// has their settings. In a variable or behind a flag they are YAML or JSON.
+	Functions Functions `koanf:"functions" example:"[{id: hello, triggers: [{event: demo/hello}], endpoint: \"http://127.0.0.1:9000/hello\"}]"`
+
+	// Apps that serve these functions; one with the defaults below if there is none.
+	FunctionApps []FunctionApp `koanf:"function_apps"`
+
 	// Events that apps send.
 	Events Events `koanf:"events"`
 

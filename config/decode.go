@@ -16,13 +16,20 @@ import (
 // A decoder writes a tree of what was read (map[string]any, []any and string)
 // over defaults, and notes what does not fit where it stands.
 type decoder struct {
-	secrets  secretReader
-	problems *problems
+	secrets   secretReader
+	problems  *problems
+	functions any // what stands under functions, for package spec
 }
 
 // decode writes tree over v, which holds the default.
 func (d *decoder) decode(v reflect.Value, tree any, at string, optional bool) {
 	switch t := v.Type(); {
+	case isFunctions(t):
+		if d.functions = tree; tree != nil {
+			if text, ok := tree.(string); ok {
+				d.functions = d.problems.functionsText(text)
+			}
+		}
 	case isGroup(t):
 		d.group(v, tree, at)
 	case isList(t):
@@ -95,6 +102,8 @@ func newElement(t reflect.Type) reflect.Value {
 		*p = DefaultApp()
 	case *Environment:
 		*p = Default().Inngest.Environment
+	case *FunctionApp:
+		*p = DefaultFunctionApp()
 	case *EventSchema:
 		p.Mode = SchemaEnforce
 	}

@@ -133,10 +133,10 @@ func TestExample_fullMentionsEverySetting(t *testing.T) {
 		t.Fatal(p.list)
 	}
 	cfg := Default()
-	d := decoder{secretReader{
+	d := decoder{secrets: secretReader{
 		lookup:   func(string) (string, bool) { return testKey, true },
 		readFile: func(string) ([]byte, error) { return []byte(testKey), nil },
-	}, p}
+	}, problems: p}
 	d.decode(reflect.ValueOf(&cfg).Elem(), layer.tree, "", false)
 	for _, problem := range p.list {
 		t.Errorf("with all comments removed: %v", problem)

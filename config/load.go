@@ -39,9 +39,10 @@ func Load(s Sources) (*Config, error) {
 	}
 	cfg := Default()
 	cfg.file = l.path
-	d := decoder{secretReader{l.env.lookup, s.ReadFile}, l.problems}
+	d := decoder{secrets: secretReader{l.env.lookup, s.ReadFile}, problems: l.problems}
 	d.decode(reflect.ValueOf(&cfg).Elem(), l.k.Raw(), "", false)
 	cfg.complete()
+	cfg.readFunctions(d.functions, d.secrets, l.problems)
 	cfg.readSchemas(s.ReadFile, l.problems)
 	cfg.validate(l.problems)
 	if err := l.problems.err(); err != nil {

@@ -60,7 +60,7 @@ trusted_proxies: 10.0.0.0/8
 		`gw.yaml:8: limits.connections is "many", want a whole number`,
 		`gw.yaml:9: limits.memory is set twice, want it once: here or at line 6`,
 		`gw.yaml:10: lsten is not a setting, want listen`,
-		`gw.yaml:11: signing_key is not a setting, want inngest.signing_key or apps[].local.signing_key`,
+		`gw.yaml:11: signing_key is not a setting, want inngest.signing_key, apps[].local.signing_key or function_apps[].backends.signing_key`,
 		`gw.yaml:14: apps[0].path is "api/inngest", want a path that starts with "/", without query, "..", "//" or a "/" at its end`,
 		`gw.yaml:15: apps[0].checkpointing is "maybe", want true or false`,
 		`gw.yaml:17: apps[0].upstream.endpoints[0] is "http://127.0.0.1:3000/api", want http://host:port, https://host:port, dns+http://host:port or unix:///path, without a path of the app (that is upstream.path)`,
@@ -172,7 +172,7 @@ func TestLoad_tellsProblems(t *testing.T) {
 		"a key in a group of its own": {
 			file: "inngest: " + testKey + "\n",
 			want: []string{
-				"apps is not set, want at least one app: GATEWAY_APP_URL, or apps in a file",
+				"apps is not set, want at least one app: GATEWAY_APP_URL, or apps or functions in a file",
 				"gw.yaml:1: inngest is a single value, want a group of settings: signing_key, signing_key_fallback, signing_keys, event_key, event_keys, api_url, event_url, env or signature_tolerance",
 			},
 		},

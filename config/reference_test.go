@@ -163,6 +163,8 @@ func anchor(path string) string {
 
 func kindText(t reflect.Type) string {
 	switch v := reflect.Zero(t).Interface().(type) {
+	case Functions:
+		return "list of [functions](functions.md)"
 	case enum:
 		return "`" + strings.Join(v.accepts(), "`, `") + "`"
 	case Secret:

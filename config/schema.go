@@ -75,7 +75,9 @@ func isGroup(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Secret]() && !isText(t)
 }
 
-func isList(t reflect.Type) bool { return t.Kind() == reflect.Slice && !isText(t) }
+func isList(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && !isText(t) && !isFunctions(t)
+}
 
 // A place is where a list of keys leads to in the configuration.
 type place struct {

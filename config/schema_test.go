@@ -54,7 +54,7 @@ func TestSchema_everySettingCanBeRead(t *testing.T) {
 			t.Errorf("%s: %v is said to be %s", path, typ, got)
 		}
 		for _, text := range []string{"", "true", "1", "1s", "1KiB", "x"} {
-			d := decoder{secretReader{}, &problems{}}
+			d := decoder{problems: &problems{}}
 			d.decode(reflect.New(typ).Elem(), text, path, false)
 			for _, p := range d.problems.list {
 				if p.Want == "" {

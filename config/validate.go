@@ -108,8 +108,8 @@ func (c *Config) isOwn(u *url.URL) bool {
 
 // validateApps checks the apps one by one and against each other.
 func (c *Config) validateApps(p *problems) {
-	if len(c.Apps) == 0 {
-		p.add("apps", gotNothing, "at least one app: "+urlVariable+", or apps in a file")
+	if len(c.Apps) == 0 && len(c.FunctionApps) == 0 {
+		p.add("apps", gotNothing, "at least one app: "+urlVariable+", or apps or functions in a file")
 	}
 	ids, paths := map[string]string{}, map[string]string{}
 	for i, a := range c.Apps {
@@ -127,6 +127,7 @@ func (c *Config) validateApps(p *problems) {
 			}
 		}
 	}
+	c.validateFunctions(p, ids, paths)
 	c.validateDurable(p)
 }
 
@@ -144,6 +145,11 @@ func (c *Config) validateDurable(p *problems) {
 			for k, app := range c.Apps {
 				if covers(path, app.Path) {
 					p.add(at, quoted(path), "a prefix that does not cover "+element("apps", k)+".path")
+				}
+			}
+			for k, app := range c.FunctionApps {
+				if covers(path, app.Path) {
+					p.add(at, quoted(path), "a prefix that does not cover "+element("function_apps", k)+".path")
 				}
 			}
 			seen = append(seen, prefix{at, path})

@@ -11,9 +11,7 @@ import (
 const wantPath = `a path that starts with "/", without query, "..", "//" or a "/" at its end`
 
 func (a App) validate(p *problems, at string) {
-	if len(a.ID) > 255 || strings.ContainsFunc(a.ID, unicode.IsControl) {
-		p.add(at+".id", quoted(a.ID), "at most 255 bytes without control characters")
-	}
+	validateAppID(p, at+".id", a.ID)
 	if !isPath(a.Path) {
 		p.add(at+".path", quoted(a.Path), wantPath)
 	}
@@ -34,6 +32,12 @@ func (a App) validate(p *problems, at string) {
 	}
 }
 
+func validateAppID(p *problems, at, id string) {
+	if len(id) > 255 || strings.ContainsFunc(id, unicode.IsControl) {
+		p.add(at, quoted(id), "at most 255 bytes without control characters")
+	}
+}
+
 func (u Upstream) validate(p *problems, at string) {
 	u.validateEndpoints(p, at)
 	if u.Host != "" && (!isVisible(u.Host) || strings.ContainsAny(u.Host, "/?#@")) {
@@ -42,18 +46,19 @@ func (u Upstream) validate(p *problems, at string) {
 	atLeast(p, at+".dial_timeout", u.DialTimeout, time.Millisecond)
 	atLeast(p, at+".answer_timeout", u.AnswerTimeout, time.Second)
 
-	c := u.Connections
-	between(p, at+".connections.max", c.Max, 1, mostCount)
-	if c.Max >= 1 {
-		between(p, at+".connections.idle", c.Idle, 0, c.Max)
-	}
-	atLeast(p, at+".connections.idle_timeout", c.IdleTimeout, time.Millisecond)
-	atLeast(p, at+".connections.max_lifetime", c.MaxLifetime, time.Millisecond)
-	atLeast(p, at+".connections.wait", c.Wait, 0)
-
+	u.Connections.validate(p, at+".connections")
 	u.Breaker.validate(p, at+".breaker")
-
 	u.Probe.validate(p, at+".probe")
+}
+
+func (c Connections) validate(p *problems, at string) {
+	between(p, at+".max", c.Max, 1, mostCount)
+	if c.Max >= 1 {
+		between(p, at+".idle", c.Idle, 0, c.Max)
+	}
+	atLeast(p, at+".idle_timeout", c.IdleTimeout, time.Millisecond)
+	atLeast(p, at+".max_lifetime", c.MaxLifetime, time.Millisecond)
+	atLeast(p, at+".wait", c.Wait, 0)
 }
 
 func (b Breaker) validate(p *problems, at string) {
@@ -83,14 +88,18 @@ func (u Upstream) validateEndpoints(p *problems, at string) {
 		encrypted = encrypted || parsed.Scheme == "https"
 		unique(p, first, path, e)
 	}
-	switch t := u.TLS; {
+	u.TLS.validate(p, at+".tls", encrypted)
+}
+
+func (t TLS) validate(p *problems, at string, encrypted bool) {
+	switch {
 	case t == TLS{}:
 	case !encrypted:
-		p.add(at+".tls", "set", "an https endpoint beside it: no other has TLS")
+		p.add(at, "set", "an https endpoint beside it: no other has TLS")
 	case t.Insecure && t.CAFile != "":
-		p.add(at+".tls.ca_file", quoted(t.CAFile), "no ca_file beside insecure: true, which believes any certificate")
+		p.add(at+".ca_file", quoted(t.CAFile), "no ca_file beside insecure: true, which believes any certificate")
 	case t.Insecure && t.ServerName != "":
-		p.add(at+".tls.server_name", quoted(t.ServerName), "no server_name beside insecure: true, which believes any certificate")
+		p.add(at+".server_name", quoted(t.ServerName), "no server_name beside insecure: true, which believes any certificate")
 	}
 }
 

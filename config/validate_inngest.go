@@ -20,7 +20,9 @@ func (c *Config) Environment(a App) Environment {
 // validateEnvironments checks the environment without a name, which needs a key
 // only if an app is in it, and those with names.
 func (c *Config) validateEnvironments(p *problems) {
-	used := len(c.Apps) == 0 || slices.ContainsFunc(c.Apps, func(a App) bool { return a.Inngest == "" })
+	used := len(c.Apps)+len(c.FunctionApps) == 0 ||
+		slices.ContainsFunc(c.Apps, func(a App) bool { return a.Inngest == "" }) ||
+		slices.ContainsFunc(c.FunctionApps, func(a FunctionApp) bool { return a.Inngest == "" })
 	if c.Inngest.SigningKey.IsZero() && !c.InsecureSkipVerify && used {
 		p.add("inngest.signing_key", gotNothing, "the key of your Inngest environment (INNGEST_SIGNING_KEY, or inngest.signing_key); "+wantDev)
 	}
@@ -37,14 +39,23 @@ func (c *Config) validateEnvironments(p *problems) {
 		c.validateEnvironment(p, at, in)
 	}
 	for i, a := range c.Apps {
-		if _, there := c.Inngest.Named[a.Inngest]; a.Inngest != "" && !there {
-			want := "the name of a group in inngest"
-			if len(c.Inngest.Named) > 0 {
-				want = listed(slices.Sorted(maps.Keys(c.Inngest.Named)))
-			}
-			p.add(element("apps", i)+".inngest", quoted(a.Inngest), want)
-		}
+		c.validateEnvironmentName(p, element("apps", i)+".inngest", a.Inngest)
 	}
+	for i, a := range c.FunctionApps {
+		c.validateEnvironmentName(p, element("function_apps", i)+".inngest", a.Inngest)
+	}
+}
+
+// validateEnvironmentName checks which environment an app says that it is in.
+func (c *Config) validateEnvironmentName(p *problems, at, name string) {
+	if _, there := c.Inngest.Named[name]; name == "" || there {
+		return
+	}
+	want := "the name of a group in inngest"
+	if len(c.Inngest.Named) > 0 {
+		want = listed(slices.Sorted(maps.Keys(c.Inngest.Named)))
+	}
+	p.add(at, quoted(name), want)
 }
 
 const wantDev = "to go without verification, in development only: INNGEST_DEV=1, or insecure_skip_verify: true"

@@ -154,7 +154,7 @@ func TestValidate_refuses(t *testing.T) {
 func TestValidate_refusesToServeNothing(t *testing.T) {
 	cfg := one(nil)
 	cfg.Apps = nil
-	want := "apps is not set, want at least one app: GATEWAY_APP_URL, or apps in a file"
+	want := "apps is not set, want at least one app: GATEWAY_APP_URL, or apps or functions in a file"
 	if err := cfg.Validate(); err == nil || err.Error() != want {
 		t.Errorf("Validate = %v, want %s", err, want)
 	}

@@ -29,6 +29,8 @@ var (
 // the line of each. Scalars stay as they are written: a key of digits only
 // keeps its zeros, 012 is no octal number. A key without a value counts as not
 // written, so that a group whose settings are all commented out has its defaults.
+// Below functions, where values reach backends and Inngest, scalars have the
+// types of YAML, and a null is kept.
 type yamlReader struct {
 	file     string
 	origins  map[string]origin
@@ -121,10 +123,27 @@ func (r *yamlReader) tree(n *yaml.Node, at string) (any, error) {
 	case yaml.MappingNode:
 		return r.mapping(n, at)
 	}
-	if n.Tag == "!!null" {
+	switch {
+	case n.Tag == "!!null":
 		return nil, nil
+	case belowFunctions(at):
+		return typed(n), nil
 	}
 	return n.Value, nil
+}
+
+// typed returns a scalar as the type that YAML gives it. Dates, and what is no
+// value of the type that it says it has, stay text.
+func typed(n *yaml.Node) any {
+	var v any
+	if err := n.Decode(&v); err != nil {
+		return n.Value
+	}
+	switch v.(type) {
+	case bool, int, int64, uint64, float64:
+		return v
+	}
+	return n.Value
 }
 
 // alias reads what an alias stands for; its lines are those of the anchor.
@@ -167,7 +186,7 @@ func (r *yamlReader) mapping(n *yaml.Node, at string) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.origins[path] = (origin{r.file, key.Line}); one != nil {
+		if r.origins[path] = (origin{r.file, key.Line}); one != nil || belowFunctions(path) {
 			m[key.Value] = one
 		}
 	}

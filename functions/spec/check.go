@@ -19,7 +19,7 @@ func (r *reading) checkSettings(source any, f *Function) {
 		path := asWritten(fault.Path, m)
 		got := fault.Got
 		switch {
-		case got == "nothing" || fault.Path == "triggers" && got == "0":
+		case got == "" || got == "nothing" || fault.Path == "triggers" && got == "0":
 			got = gotNothing
 		case counted.MatchString(fault.Path):
 			r.note(f.At+"."+path, got, fault.Want)

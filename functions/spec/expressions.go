@@ -12,54 +12,74 @@ import (
 // knows there: event, and async for what came in while the run waited.
 func (r *reading) checkExpressions(f *Function) {
 	s := &f.Settings
-	check := func(text, path string, variables ...string) {
+	check := func(text, path string, kind expr.Kind, variables ...string) {
 		if text != "" {
-			r.checkExpression(text, f.At+"."+path, variables...)
+			r.checkExpression(text, f.At+"."+path, kind, variables)
 		}
 	}
 	for i, t := range s.Triggers {
 		if t.Cron == "" {
-			check(t.Expression, fmt.Sprintf("triggers[%d].if", i), "event")
+			check(t.Expression, fmt.Sprintf("triggers[%d].if", i), expr.Condition, "event")
 		}
 	}
 	for i, c := range s.Cancel {
-		check(c.If, fmt.Sprintf("cancelOn[%d].if", i), "event", "async")
+		check(c.If, fmt.Sprintf("cancelOn[%d].if", i), expr.Condition, "event", "async")
 	}
-	check(s.Idempotency, "idempotency", "event")
+	check(s.Idempotency, "idempotency", expr.Any, "event")
 	if s.RateLimit != nil {
-		check(s.RateLimit.Key, "rateLimit.key", "event")
+		check(s.RateLimit.Key, "rateLimit.key", expr.Any, "event")
 	}
 	if s.Throttle != nil {
-		check(s.Throttle.Key, "throttle.key", "event")
+		check(s.Throttle.Key, "throttle.key", expr.Any, "event")
 	}
 	if s.Debounce != nil {
-		check(s.Debounce.Key, "debounce.key", "event")
+		check(s.Debounce.Key, "debounce.key", expr.Any, "event")
 	}
 	if s.Priority != nil {
-		check(s.Priority.Run, "priority.run", "event")
+		check(s.Priority.Run, "priority.run", expr.Number, "event")
 	}
 	if s.Singleton != nil {
-		check(s.Singleton.Key, "singleton.key", "event")
+		check(s.Singleton.Key, "singleton.key", expr.Any, "event")
 	}
 	if s.BatchEvents != nil {
-		check(s.BatchEvents.Key, "batchEvents.key", "event")
-		check(s.BatchEvents.If, "batchEvents.if", "event")
+		check(s.BatchEvents.Key, "batchEvents.key", expr.Any, "event")
+		check(s.BatchEvents.If, "batchEvents.if", expr.Condition, "event")
 	}
 	if c := s.Concurrency; c != nil {
 		for i, l := range c.Limits {
-			check(l.Key, fmt.Sprintf("concurrency[%d].key", i), "event")
+			check(l.Key, fmt.Sprintf("concurrency[%d].key", i), expr.Any, "event")
 		}
 		for i, l := range c.Fn {
-			check(l.Key, fmt.Sprintf("concurrency.fn[%d].key", i), "event")
+			check(l.Key, fmt.Sprintf("concurrency.fn[%d].key", i), expr.Any, "event")
 		}
 		for i, l := range c.Step {
-			check(l.Key, fmt.Sprintf("concurrency.step[%d].key", i), "event")
+			check(l.Key, fmt.Sprintf("concurrency.step[%d].key", i), expr.Any, "event")
 		}
 	}
 }
 
-func (r *reading) checkExpression(text, at string, variables ...string) {
-	err := expr.CheckServer(text, variables...)
+// server returns a checker of expressions over some variables, made once.
+func (r *reading) server(variables []string) (*expr.Server, error) {
+	names := strings.Join(variables, " ")
+	if s := r.servers[names]; s != nil {
+		return s, nil
+	}
+	s, err := expr.NewServer(variables...)
+	if err != nil {
+		return nil, err
+	}
+	if r.servers == nil {
+		r.servers = map[string]*expr.Server{}
+	}
+	r.servers[names] = s
+	return s, nil
+}
+
+func (r *reading) checkExpression(text, at string, kind expr.Kind, variables []string) {
+	server, err := r.server(variables)
+	if err == nil {
+		err = server.Check(text, kind)
+	}
 	if err == nil {
 		return
 	}

@@ -152,10 +152,10 @@ func nearest(key string, known []string) string {
 			return k
 		}
 	}
-	best, bestDistance := "", 1+max(1, len(folded)/4)
+	best, least := "", 1+max(1, len(folded)/3)
 	for _, k := range known {
-		if d := distance(folded, fold(k)); d < bestDistance {
-			best, bestDistance = k, d
+		if d := distance(folded, fold(k)); d < least {
+			best, least = k, d
 		}
 	}
 	return best
@@ -173,22 +173,26 @@ func synonyms() map[string]string {
 	}
 }
 
-// distance counts the letters to insert, delete or replace to come from a to b.
+// distance counts the letters to insert, delete, replace or swap with their
+// neighbour to come from a to b.
 func distance(a, b string) int {
-	last := make([]int, len(b)+1)
+	before, last, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
 		last[j] = j
 	}
 	for i := range len(a) {
-		diagonal := last[0]
-		last[0] = i + 1
+		next[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			replaced := last[j]
 			if a[i] != b[j] {
-				cost = 1 + min(diagonal, last[j], last[j+1])
+				replaced++
 			}
-			diagonal, last[j+1] = last[j+1], cost
+			next[j+1] = min(replaced, last[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
 		}
+		before, last, next = last, next, before
 	}
 	return last[len(b)]
 }

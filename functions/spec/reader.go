@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/inngest-gateway/inngest-gateway/functions/expr"
 )
 
 // A Problem is one thing wrong with a function.
@@ -40,6 +42,7 @@ type reading struct {
 	base     *url.URL // of a manifest: where it was published; nil: a file of the operator's
 	problems Problems
 	told     map[string]bool // paths with a problem
+	servers  map[string]*expr.Server
 }
 
 // add notes a problem, unless the value has one already: what could not be read
