@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // An address is where connections of an endpoint go.
@@ -72,12 +73,14 @@ func (e *endpoint) dial(ctx context.Context) (net.Conn, error) {
 	limit := e.up.opt.DialTimeout
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	began := time.Now()
 	nc, err := e.up.dial(limited, e.address.network, e.address.hostPort)
 	if err == nil && e.address.tls {
 		nc, err = e.up.handshake(limited, nc, e.address)
 	}
 	switch {
 	case err == nil:
+		e.took(&e.connected, began)
 		e.m.dialed("ok")
 		return nc, nil
 	case ctx.Err() != nil:

@@ -48,6 +48,8 @@ type endpoint struct {
 	downSince time.Time
 	lastError error
 	lastAt    time.Time
+	connected Timing
+	probed    Timing
 }
 
 // A waiter is a call that waits for a connection. It is given one, or none and

@@ -66,6 +66,14 @@ func (e *endpoint) setLastError(err error) {
 	e.mu.Unlock()
 }
 
+// took notes how long something took that began then.
+func (e *endpoint) took(t *Timing, began time.Time) {
+	now := time.Now()
+	e.mu.Lock()
+	*t = Timing{now.Sub(began), now}
+	e.mu.Unlock()
+}
+
 func (e *endpoint) status() EndpointStatus {
 	state, _ := e.breaker.State()
 	e.mu.Lock()
@@ -73,7 +81,7 @@ func (e *endpoint) status() EndpointStatus {
 	return EndpointStatus{
 		Endpoint: e.name, Address: e.address.hostPort, State: state, DownSince: e.downSince,
 		Calls: int(e.calls.Load()), Connections: len(e.conns), Idle: len(e.idle),
-		LastError: e.lastError, LastErrorAt: e.lastAt,
+		LastError: e.lastError, LastErrorAt: e.lastAt, Connect: e.connected, Probe: e.probed,
 	}
 }
 

@@ -65,9 +65,11 @@ func (e *endpoint) checkHealth(ctx context.Context) {
 }
 
 func (e *endpoint) verdictOfProbe(ctx context.Context) breaker.Outcome {
+	began := time.Now()
 	err := e.probe(ctx)
 	switch {
 	case err == nil:
+		e.took(&e.probed, began)
 		e.m.probed("good")
 		return breaker.Success
 	case ctx.Err() != nil:

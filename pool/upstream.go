@@ -243,6 +243,14 @@ type EndpointStatus struct {
 	Idle        int
 	LastError   error // the last one, nil if there was none
 	LastErrorAt time.Time
+	Connect     Timing // the last connection that was opened
+	Probe       Timing // the last good probe
+}
+
+// A Timing is how long something took, and when that was.
+type Timing struct {
+	Took time.Duration
+	At   time.Time // its end; zero: never yet
 }
 
 // Status tells about every address, in the order of Options.Endpoints.

@@ -1,0 +1,119 @@
+package admission
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// maxPauses bounds the pauses of one app.
+const maxPauses = 1000
+
+// A Pause keeps the calls of an app or a function from it.
+type Pause struct {
+	Function string    `json:"function,omitempty"` // empty: the whole app
+	Since    time.Time `json:"since"`
+	Until    time.Time `json:"until,omitzero"` // zero: until it is resumed
+}
+
+// Pause parks the calls of a function, or of the whole app if its name is empty,
+// until that time, or until [Room.Resume] if it is zero. Calls that the app has
+// already go on. The name is the function's id, with or without the app's
+// before it. An earlier pause of the same is replaced.
+func (r *Room) Pause(function string, until time.Time) error {
+	now := r.opt.Now()
+	if !until.IsZero() && !until.After(now) {
+		return fmt.Errorf("the pause would have ended at %s already", until.Format(time.RFC3339))
+	}
+	r.mu.Lock()
+	i := slices.IndexFunc(r.pauses, func(p Pause) bool { return p.Function == function })
+	switch {
+	case i >= 0:
+		r.pauses[i].Until = until
+	case len(r.pauses) >= maxPauses:
+		r.mu.Unlock()
+		return fmt.Errorf("%d functions of the app are paused already; pause the whole app", maxPauses)
+	default:
+		r.pauses = append(r.pauses, Pause{function, now, until})
+	}
+	r.applyPauses(now)
+	r.mu.Unlock()
+	r.opt.Log.Info("paused", "app", r.opt.App, "function", function, "until", until)
+	return r.save()
+}
+
+// ErrNotPaused says that there is no such pause to end.
+var ErrNotPaused = errors.New("not paused")
+
+// Resume ends the pause of a function, or that of the whole app. The calls that
+// it kept are let go as after an outage: one, then more and more.
+func (r *Room) Resume(function string) error {
+	r.mu.Lock()
+	i := slices.IndexFunc(r.pauses, func(p Pause) bool { return p.Function == function })
+	if i < 0 {
+		r.mu.Unlock()
+		return ErrNotPaused
+	}
+	r.endPauses(r.opt.Now(), func(p Pause) bool { return p.Function == function })
+	r.mu.Unlock()
+	r.opt.Log.Info("resumed", "app", r.opt.App, "function", function)
+	return r.save()
+}
+
+// endPauses ends the pauses that which picks, and spreads what they kept.
+func (r *Room) endPauses(now time.Time, which func(Pause) bool) {
+	before := len(r.pauses)
+	r.pauses = slices.DeleteFunc(r.pauses, which)
+	if len(r.pauses) == before {
+		return
+	}
+	r.applyPauses(now)
+	if r.parked > 0 && !r.gate.closed && r.gate.ramp == 0 {
+		r.gate.open(time.Now())
+		r.dispatch()
+	}
+	r.rouse()
+}
+
+// expirePauses ends the pauses whose time is over.
+func (r *Room) expirePauses() {
+	if len(r.pauses) == 0 {
+		return
+	}
+	now := r.opt.Now()
+	before := len(r.pauses)
+	r.endPauses(now, func(p Pause) bool { return !p.Until.IsZero() && !p.Until.After(now) })
+	if len(r.pauses) < before {
+		r.unsaved = true
+		r.opt.Log.Info("a pause is over", "app", r.opt.App, "still_paused", len(r.pauses))
+	}
+}
+
+// applyPauses marks what is paused.
+func (r *Room) applyPauses(now time.Time) {
+	_, r.paused = r.pauseOf("", now)
+	for _, f := range r.functions {
+		r.applyPause(f, now)
+	}
+	r.m.paused.Set(float64(len(r.pauses)))
+}
+
+func (r *Room) applyPause(f *function, now time.Time) {
+	f.paused = false
+	if f.name != "" {
+		_, f.paused = r.pauseOf(f.name, now)
+	}
+}
+
+// pauseOf returns the pause of a function by the name that calls have for it, or
+// that of the app.
+func (r *Room) pauseOf(name string, now time.Time) (Pause, bool) {
+	for _, p := range r.pauses {
+		same := p.Function == name || p.Function != "" && r.opt.App+"-"+p.Function == name
+		if same && (p.Until.IsZero() || p.Until.After(now)) {
+			return p, true
+		}
+	}
+	return Pause{}, false
+}

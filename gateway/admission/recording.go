@@ -1,0 +1,220 @@
+package admission
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/inngest-gateway/inngest-gateway/budget"
+	"github.com/inngest-gateway/inngest-gateway/call"
+)
+
+// pumpSize is read at once for those who joined when the leader's caller is gone.
+const pumpSize = 32 << 10
+
+var errLost = errors.New("the answer grew too large to be shared, and this caller was too slow for it")
+
+// A recording is an answer that is still arriving. What has arrived is kept, so
+// that duplicates that come meanwhile get all of it. Whoever reads further than
+// the others reads from the app.
+type recording struct {
+	room   *Room
+	inner  *call.Answer
+	source io.Reader
+	fn     *function
+	epoch  uint64
+	flight *flight // nil: nobody can join
+
+	pull sync.Mutex // who holds it reads from source
+
+	mu      sync.Mutex
+	kept    budget.Buffer
+	keeps   bool
+	arrived int64 // bytes in all; kept holds the last ones, or none
+	end     error // how the answer ended; nil: not yet
+	readers int
+}
+
+// stream makes a recording of an answer that is still arriving. The call keeps
+// its place at the app until it has.
+func (r *Room) stream(c *call.Call, v *visit, a *call.Answer) *call.Answer {
+	rec := &recording{
+		room: r, inner: a, source: a.Stream, fn: v.fn, epoch: v.epoch, flight: v.flight,
+		kept: r.opt.Budget.Request(max(r.opt.Guard.MaxAnswer, 1)), keeps: v.flight != nil, readers: 1,
+	}
+	v.running, v.flight = false, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := rec.flight; f != nil {
+		f.stream = rec
+		f.target = slices.Clone(c.Target)
+		for _, j := range f.joined {
+			o := outcome{answer: rec.answerFor(rec.attach())}
+			j.ready <- o
+		}
+		f.joined = nil
+	}
+	return rec.answerFor(&reader{rec: rec, leads: true})
+}
+
+// attach lets one more read the answer from its beginning, nil if that is gone.
+func (rec *recording) attach() *reader {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if !rec.keeps || rec.readers == 0 || rec.end != nil && rec.end != io.EOF {
+		return nil
+	}
+	rec.readers++
+	return &reader{rec: rec}
+}
+
+// answerFor returns the answer for one reader.
+func (rec *recording) answerFor(from *reader) *call.Answer {
+	a := *rec.inner
+	a.Fields = slices.Clone(rec.inner.Fields)
+	a.Stream, a.Settled, a.Free = from, false, nil
+	return &a
+}
+
+// A reader is one caller's view of a recording.
+type reader struct {
+	rec    *recording
+	at     int64
+	leads  bool // its call is the one that the app has
+	closed bool
+}
+
+// Read returns what has arrived and this reader has not seen, or waits for more.
+func (d *reader) Read(p []byte) (int, error) {
+	rec := d.rec
+	if n, ok, err := d.seen(p); ok {
+		return n, err
+	}
+	rec.pull.Lock()
+	defer rec.pull.Unlock()
+	if n, ok, err := d.seen(p); ok { // arrived while this one waited for its turn
+		return n, err
+	}
+	n, err := rec.source.Read(p)
+	rec.came(p[:n], err)
+	d.at += int64(n)
+	return n, err
+}
+
+// seen returns what is there already.
+func (d *reader) seen(p []byte) (n int, ok bool, err error) {
+	rec := d.rec
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	switch behind := rec.arrived - d.at; {
+	case behind == 0:
+		return 0, rec.end != nil, rec.end
+	case !rec.keeps:
+		return 0, true, errLost
+	default:
+		n = copy(p, rec.kept.Bytes()[int64(rec.kept.Len())-behind:])
+		d.at += int64(n)
+		return n, true, nil
+	}
+}
+
+// unwilling is a context in which nothing waits for memory: an answer must not
+// stand still because somebody might want to share it.
+func unwilling() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// came keeps what was read from the app.
+func (rec *recording) came(p []byte, err error) {
+	rec.mu.Lock()
+	rec.arrived += int64(len(p))
+	dropped := false
+	if rec.keeps && len(p) > 0 && rec.kept.Write(unwilling(), p) != nil {
+		rec.keeps, dropped = false, true
+		rec.kept.Free()
+	}
+	if err != nil {
+		rec.end = err
+	}
+	rec.mu.Unlock()
+	if err != nil || dropped {
+		rec.leave(err != nil)
+	}
+}
+
+// leave tells the room that nobody can join any more, and that the app is done
+// with the call.
+func (rec *recording) leave(done bool) {
+	r := rec.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rec.flight != nil {
+		r.guard.remove(rec.flight)
+		rec.flight = nil
+	}
+	if done && rec.fn != nil {
+		r.finish(rec.fn, rec.epoch)
+		rec.fn = nil
+	}
+}
+
+// Close ends one caller's reading. While others read on, the leader stays: what
+// it sent belongs to it and may still be on its way to the app.
+func (d *reader) Close() error {
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	rec := d.rec
+	if d.leads {
+		rec.pump()
+	}
+	rec.mu.Lock()
+	rec.readers--
+	last := rec.readers == 0
+	ended := rec.end != nil
+	if last {
+		rec.keeps = false
+		rec.end = cmp.Or(rec.end, io.ErrClosedPipe)
+	}
+	rec.mu.Unlock()
+	if !last {
+		return nil
+	}
+	rec.inner.Release() // gives up what was not read
+	rec.kept.Free()
+	if !ended {
+		rec.leave(true)
+	}
+	return nil
+}
+
+// pump reads on for the others, as long as there are any.
+func (rec *recording) pump() {
+	var p []byte
+	for {
+		rec.mu.Lock()
+		alone := rec.readers == 1 || rec.end != nil
+		rec.mu.Unlock()
+		if alone {
+			return
+		}
+		if p == nil {
+			p = make([]byte, pumpSize)
+		}
+		rec.pull.Lock()
+		rec.mu.Lock()
+		over := rec.end != nil
+		rec.mu.Unlock()
+		if !over {
+			n, err := rec.source.Read(p)
+			rec.came(p[:n], err)
+		}
+		rec.pull.Unlock()
+	}
+}

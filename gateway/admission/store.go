@@ -1,0 +1,135 @@
+package admission
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// State is what a room remembers over a restart.
+type State struct {
+	Pauses []Pause   `json:"pauses,omitempty"`
+	Wait   WaitState `json:"wait,omitzero"`
+}
+
+// save brings the state to the store.
+func (r *Room) save() error {
+	if r.opt.Store == nil {
+		return nil
+	}
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	r.mu.Lock()
+	r.unsaved = false
+	s := State{append([]Pause(nil), r.pauses...), r.patience.state()}
+	r.mu.Unlock()
+	if err := r.opt.Store.Save(s); err != nil {
+		return fmt.Errorf("keep the state of app %q: %w", r.opt.App, err)
+	}
+	return nil
+}
+
+// A Folder keeps the states of rooms, each in a file of its own.
+type Folder struct {
+	dir string
+	now func() time.Time
+}
+
+// NewFolder uses the folder dir, and makes it when something is to be kept.
+func NewFolder(dir string, now func() time.Time) *Folder { return &Folder{dir, now} }
+
+// App returns the store of one app's room.
+func (f *Folder) App(id string) *File {
+	return &File{filepath.Join(f.dir, fileName(id)), f.now}
+}
+
+// A File keeps the state of one room.
+type File struct {
+	path string
+	now  func() time.Time
+}
+
+// Load reads the state. A file that cannot be understood is set aside: the room
+// is then like a new one.
+func (f *File) Load() (State, error) {
+	text, err := os.ReadFile(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, err
+	}
+	var s State
+	if err := json.Unmarshal(text, &s); err != nil {
+		aside := f.path + ".damaged-" + f.now().UTC().Format("20060102T150405.000000000Z")
+		if rerr := os.Rename(f.path, aside); rerr != nil {
+			return State{}, fmt.Errorf("set damaged state aside: %w", errors.Join(err, rerr))
+		}
+		return State{}, nil
+	}
+	return s, nil
+}
+
+// Save puts a state in the place of the last one. After a crash at any moment
+// there is the old one or the new one, whole.
+func (f *File) Save(s State) error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(f.path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(dir, ".unfinished-*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(append(text, '\n'))
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), f.path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// fileName returns a name that is another one for each id, and holds nothing
+// that a file system reads in its own way; some take A for a.
+func fileName(id string) string {
+	var b strings.Builder
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+	}
+	name := b.String()
+	if len(name) > 200 {
+		name = shorten(name)
+	}
+	return name + ".json"
+}
+
+// shorten makes a long name fit, and still one of its own.
+func shorten(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return "sha256-" + hex.EncodeToString(sum[:])
+}
