@@ -33,10 +33,15 @@ func parseCall(body []byte) (*callRequest, error) {
 }
 
 // run makes what a driver is told. target is the only step to run, empty for
-// any; the trace is in the call's head.
-func (r *callRequest) run(function, target string, head []byte) *run.Run {
+// any; the trace is in the call's head. A server that does not say how many
+// attempts there are has them from the registration.
+func (r *callRequest) run(f *inngest.Function, target string, head []byte) *run.Run {
+	attempts := r.Ctx.MaxAttempts
+	if attempts <= 0 {
+		attempts = f.EffectiveRetries() + 1
+	}
 	out := &run.Run{
-		Function: function, ID: r.Ctx.RunID, Attempt: r.Ctx.Attempt, MaxAttempts: max(r.Ctx.MaxAttempts, 1),
+		Function: f.ID, ID: r.Ctx.RunID, Attempt: r.Ctx.Attempt, MaxAttempts: attempts,
 		Event: r.Event, Events: r.Events, Memo: make(run.Memo, len(r.Steps)), Target: target,
 		Traceparent: headValue(head, inngest.HeaderTraceparent), Tracestate: headValue(head, inngest.HeaderTracestate),
 	}
