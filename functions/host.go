@@ -197,24 +197,24 @@ func (h *Host) call(ctx context.Context, c *call.Call, query url.Values) (*call.
 
 // Status is what is known of a host.
 type Status struct {
-	App       string
-	Calls     int // being answered
-	Functions []FunctionStatus
+	App       string           `json:"app"`
+	Calls     int              `json:"in_flight_calls"` // being answered
+	Functions []FunctionStatus `json:"functions"`
 }
 
 // A FunctionStatus is what is known of a function.
 type FunctionStatus struct {
-	ID         string
-	Name       string
-	Kind       string
-	Triggers   []inngest.Trigger
-	Backends   []string
-	Checkpoint bool
-	Calls      int64     // answered since the gateway started
-	Failures   int64     // of them: the function or a step failed
-	LastCall   time.Time // when the last one was answered; zero: none
-	LastError  string    // name of the last failure
-	LastFailed time.Time
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	Kind       string            `json:"kind"`
+	Triggers   []inngest.Trigger `json:"triggers"`
+	Backends   []string          `json:"backends"`
+	Checkpoint bool              `json:"checkpoint"`
+	Calls      int64             `json:"calls"`                // answered since the gateway started
+	Failures   int64             `json:"failures"`             // of them: the function or a step failed
+	LastCall   time.Time         `json:"last_call,omitzero"`   // when the last one was answered; zero: none
+	LastError  string            `json:"last_error,omitempty"` // name of the last failure
+	LastFailed time.Time         `json:"last_failed,omitzero"`
 }
 
 // Status tells what the host serves.
