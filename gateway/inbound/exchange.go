@@ -30,7 +30,8 @@ type exchange struct {
 	held    budget.Buffer // holds the answer where it was read to its end or inflated
 	packed  budget.Buffer // holds it compressed
 	stream  stream
-	counted bool // in the route's gauge of requests in flight
+	counted bool         // in the route's gauge of requests in flight
+	reseal  func() error // seals the call again; bound once: made anew for each call it would allocate
 
 	received, read, verified, answered, handed time.Time // ends of the phases
 }
@@ -60,6 +61,7 @@ func (s *Server) newExchange(c *conn) *exchange {
 	x, ok := s.exchanges.Get().(*exchange)
 	if !ok {
 		x = &exchange{}
+		x.reseal = x.sealAgain
 	}
 	x.server, x.conn = s, c
 	return x
@@ -72,6 +74,7 @@ func (x *exchange) finish(writeErr error) {
 		x.account(writeErr)
 	}
 	if x.answer != nil {
+		x.answer.Settled = writeErr == nil
 		x.answer.Release()
 	}
 	x.body.Free()
@@ -81,7 +84,7 @@ func (x *exchange) finish(writeErr error) {
 		x.server.blocks.give(x.block)
 	}
 	x.head.reset()
-	*x = exchange{head: x.head, target: x.target[:0]}
+	*x = exchange{head: x.head, target: x.target[:0], reseal: x.reseal}
 }
 
 // badAnswer is the refusal of an answer that must not reach Inngest; what
@@ -93,9 +96,14 @@ func (x *exchange) badAnswer(code inngest.Code, a *call.Answer, what string) *re
 	}
 }
 
-func (x *exchange) retryAfter(code inngest.Code) time.Duration {
-	if code == inngest.CodeDraining {
+// retryAfter returns when Inngest is to call again. A refusal may know when that
+// makes sense; else the attempts that are left are spread.
+func (x *exchange) retryAfter(r *refusal) time.Duration {
+	if r.code == inngest.CodeDraining {
 		return drainRetryAfter
+	}
+	if r.after > 0 {
+		return min(max(r.after.Round(time.Second), time.Second), inngest.MaxRetryAfter)
 	}
 	budget := inngest.MaxRetryAfter
 	if x.route != nil {

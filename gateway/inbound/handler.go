@@ -67,6 +67,7 @@ func (s *Server) serve(ctx context.Context, x *exchange) *refusal {
 // refuse makes the refusal the answer.
 func (x *exchange) refuse(r *refusal) {
 	if x.answer != nil {
+		x.answer.Settled = true // no repetition of the call would fare better with it
 		x.answer.Release()
 	}
 	x.refused = r
@@ -190,7 +191,26 @@ func (x *exchange) composeCall() {
 	c.Target, c.Head, c.Signature = x.target, h.lines, h.signature
 	c.Received = x.received
 	c.Gone = x.conn.gone
+	c.Waits = x.kind.waits()
+	if x.signed {
+		c.Signed = signedAt(h.signature)
+	}
+	if x.route.Pair.NeedsWhole() { // the gateway signs for the app, or nobody does
+		c.Reseal = x.reseal
+	}
 	c.WholeAnswer = h.http10 // cannot be streamed to
+}
+
+// signedAt returns the time in a signature that was verified: t=<seconds>&s=….
+func signedAt(signature []byte) time.Time {
+	var seconds int64
+	for _, c := range signature[len("t="):] {
+		if c < '0' || c > '9' {
+			break
+		}
+		seconds = seconds*10 + int64(c-'0')
+	}
+	return time.Unix(seconds, 0)
 }
 
 // addForwarded says who called: what the socket tells, and what a trusted proxy

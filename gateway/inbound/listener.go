@@ -83,7 +83,9 @@ func (l *listener) slice() bool {
 func (s *Server) newConn(inner net.Conn) *conn {
 	c := &conn{server: s}
 	c.socket.open(inner, &s.blocks)
-	c.gone = c.hungUp
+	if c.raw != nil { // else it cannot be told
+		c.gone = c.hungUp
+	}
 	if s.conns.len() >= s.opts.MaxConnections {
 		if !s.conns.evict() {
 			s.opts.Metrics.Refusals.WithLabelValues("", string(inngest.CodeTooManyConnections)).Inc()

@@ -16,13 +16,14 @@ const drainRetryAfter = 5 * time.Second
 // A refusal is why the gateway itself answers a request.
 type refusal struct {
 	code    inngest.Code
-	detail  string // the cause, one sentence; what happens next is added where somebody waits
-	limit   string // the limit that was hit, and
-	setting string // its setting
-	allow   string // methods, of a 405
-	retry   bool   // Inngest calls again
-	cause   error  // for the log alone
-	end     string // endpoint that answered, if one did
+	detail  string        // the cause, one sentence; what happens next is added where somebody waits
+	limit   string        // the limit that was hit, and
+	setting string        // its setting
+	allow   string        // methods, of a 405
+	retry   bool          // Inngest calls again
+	after   time.Duration // when it should, where that is known
+	cause   error         // for the log alone
+	end     string        // endpoint that answered, if one did
 }
 
 func malformed(reason string) *refusal {
@@ -128,7 +129,7 @@ func (r *refusal) answer(x *exchange) *call.Answer {
 	}
 	detail := r.detail
 	if r.retry && x.kind.waits() {
-		wait := x.retryAfter(r.code)
+		wait := x.retryAfter(r)
 		a.Set(inngest.HeaderRetryAfter, strconv.FormatInt(int64(wait/time.Second), 10))
 		detail += " " + x.whatNext(wait)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/inngest-gateway/inngest-gateway/gateway/admission"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 	"github.com/inngest-gateway/inngest-gateway/pool"
@@ -18,7 +19,7 @@ func (s *Server) pass(ctx context.Context, x *exchange) *refusal {
 	}
 	a, err := x.route.Callee.Do(ctx, &x.call)
 	x.answered = time.Now()
-	x.call.Gone = nil
+	x.call.Gone, x.call.Reseal = nil, nil
 	if err != nil {
 		return x.failed(ctx, err)
 	}
@@ -26,13 +27,22 @@ func (s *Server) pass(ctx context.Context, x *exchange) *refusal {
 	return s.judge(ctx, x, a)
 }
 
+// sealAgain makes a new signature for a call that was parked for long.
+func (x *exchange) sealAgain() error { return x.route.Pair.SealRequest(&x.call) }
+
 // failed is the refusal when no answer came, or one that must not pass.
 func (x *exchange) failed(ctx context.Context, err error) *refusal {
 	var upstream *pool.Error
 	var app *apps.Error
+	var turnedAway *admission.Error
 	switch {
 	case ctx.Err() != nil:
 		return draining(err)
+	case errors.As(err, &turnedAway):
+		return &refusal{
+			code: turnedAway.Code, retry: true, after: turnedAway.RetryAfter, cause: err, end: turnedAway.Endpoint,
+			detail: turnedAway.Detail, limit: turnedAway.Limit, setting: turnedAway.Setting,
+		}
 	case errors.As(err, &upstream):
 		return &refusal{code: upstream.Code, retry: true, cause: err, end: upstream.Endpoint, detail: upstreamDetail(x.route.App, upstream)}
 	case errors.As(err, &app):
