@@ -55,7 +55,11 @@ func (r *Room) shed(w *waiter, now time.Time, why reason) *Error {
 		e.Detail = what + "; " + r.waited(w, now) + "."
 	case reasonCalls:
 		e.Code, e.Limit, e.Setting = inngest.CodeWaitingRoomFull, strconv.Itoa(r.opt.Wait.MaxCalls), "apps[].wait.max_calls"
-		e.Detail = fmt.Sprintf("%s; %d calls wait for that already, and there is room for %s (%s).", what, r.parked, e.Limit, e.Setting)
+		e.Detail = fmt.Sprintf("%s; %d calls wait for that already, and there is room for %s (%s)", what, r.parked, e.Limit, e.Setting)
+		if r.parked < r.opt.Wait.MaxCalls {
+			e.Detail += ", the last tenth of it for runs without another attempt"
+		}
+		e.Detail += "."
 	case reasonBytes:
 		e.Code, e.Limit, e.Setting = inngest.CodeWaitingRoomFull, strconv.FormatInt(r.opt.Wait.MaxBytes, 10)+"B", "apps[].wait.max_bytes"
 		e.Detail = fmt.Sprintf("%s; %d bytes of calls wait for that already, and there is room for %s (%s).", what, r.bytes, e.Limit, e.Setting)
@@ -75,7 +79,7 @@ func (r *Room) shed(w *waiter, now time.Time, why reason) *Error {
 
 // waited says how long a call was parked, and why not for longer.
 func (r *Room) waited(w *waiter, now time.Time) string {
-	parked := now.Sub(w.since).Round(time.Second)
+	parked := spoken(now.Sub(w.since))
 	switch {
 	case r.patience.limit == 0:
 		return "calls are not parked (apps[].wait.max), nothing of this one reached the app"
@@ -186,6 +190,16 @@ func (r *Room) outage() (endpoints string, since time.Time) {
 		names = append(names[:3], "…")
 	}
 	return strings.Join(names, ", "), since
+}
+
+// spoken writes how long something took.
+func spoken(d time.Duration) string {
+	d = d.Round(time.Second)
+	m, s := d/time.Minute, d%time.Minute/time.Second
+	if m == 0 {
+		return fmt.Sprintf("%d s", s)
+	}
+	return fmt.Sprintf("%d min %d s", m, s)
 }
 
 // clock writes a time for people: the day too, where it is not today's.
