@@ -13,13 +13,14 @@ type Deliver struct {
 	Up         *prometheus.GaugeVec     // {environment}; 1 while the breaker is closed
 
 	Drained     *prometheus.CounterVec // {environment}; events that left the spool for Inngest
-	DeadLetters *prometheus.CounterVec // {reason}; events; reason: refused, too_old, damaged
+	DeadLetters *prometheus.CounterVec // {reason}; events; reason: refused, too_old, unreadable
 	Backlog     *prometheus.GaugeVec   // {}; records
 	Waiting     *prometheus.GaugeVec   // {}; events
 	Bytes       *prometheus.GaugeVec   // {}
 	Oldest      *prometheus.GaugeVec   // {}; seconds since the oldest record came in
 	Kept        *prometheus.GaugeVec   // {}; dead letters
 	Rate        *prometheus.GaugeVec   // {}; events a second, over the last look
+	Incidents   *prometheus.CounterVec // {incident}; incident: damaged_file, damaged_record, damaged_stream, leftover, too_old, restart
 }
 
 func newDeliver(reg prometheus.Registerer) *Deliver {
@@ -40,6 +41,7 @@ func newDeliver(reg prometheus.Registerer) *Deliver {
 		Oldest:      f.gauge("backlog_oldest_seconds", "Age of the oldest batch in the spool, 0 without one."),
 		Kept:        f.gauge("dead_letters", "Dead letters in the spool."),
 		Rate:        f.gauge("drained_events_per_second", "Events of the spool that Inngest took, each second since the last look."),
+		Incidents:   f.counter("spool_incidents_total", "What went wrong in the spool and was put right: damage set aside, leftovers of a crash removed, records too old, restarts of its store.", "incident"),
 	}
 }
 

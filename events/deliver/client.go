@@ -26,6 +26,9 @@ type environment struct {
 	name    string
 	base    *url.URL
 	breaker *breaker.Breaker
+
+	mu        sync.Mutex
+	recovered chan struct{} // closed when the breaker closes
 }
 
 // New makes a client. It connects to nothing.
@@ -53,21 +56,42 @@ func (c *Client) environment(name, text string) (*environment, error) {
 	if err != nil {
 		return nil, err
 	}
+	e := &environment{name: name, base: base, recovered: make(chan struct{})}
 	o := c.o.Breaker
 	o.App, o.Endpoint = "", text
 	o.OnChange = func(from, to breaker.State) {
 		up := 0.0
 		if to == breaker.Closed {
 			up = 1
+			e.recover()
 		}
 		c.o.Metrics.Up.WithLabelValues(name).Set(up)
 		c.o.Log.Warn("event API breaker", "environment", name, "endpoint", text, "from", from.String(), "to", to.String())
 	}
-	b, err := breaker.New(o)
-	if err != nil {
+	if e.breaker, err = breaker.New(o); err != nil {
 		return nil, err
 	}
-	return &environment{name: name, base: base, breaker: b}, nil
+	return e, nil
+}
+
+func (e *environment) recover() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	close(e.recovered)
+	e.recovered = make(chan struct{})
+}
+
+// Recovered returns a channel that is closed when the breaker of the
+// environment closes the next time: what waits for it may be sent at once. It is
+// nil for an environment that is not known.
+func (c *Client) Recovered(environment string) <-chan struct{} {
+	e := c.environments[environment]
+	if e == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.recovered
 }
 
 // Up tells whether the breaker of the environment is closed. While it is not,

@@ -21,11 +21,11 @@
 //     too, Append refuses with [ErrFull]. A record older than Options.MaxAge is
 //     not delivered, because Inngest may have forgotten its seed and would run it
 //     twice: it becomes a dead letter and can be replayed.
-//   - [Spool.Next] hands out the oldest record that nobody holds. Ack removes
+//   - [Lane.Next] hands out the oldest record that nobody holds. Ack removes
 //     it, Nak hands it out again after a delay, DeadLetter moves it.
 //
 // Records are handed out by [Lane], one for each destination: where one cannot be
-// delivered to, the others go on. Beyond 256 destinations some share a lane.
+// delivered to, the others go on. Beyond 64 destinations some share a lane.
 //
 // A record can be handed out twice: when the process ends before Ack, when
 // Options.AckWait passes without one (see [Delivery.Extend]), or when it ends
@@ -37,10 +37,10 @@
 //
 // Append and Ack are synced: each waits for the disk once. Ack of the only record
 // of a file costs three times as much, because JetStream removes the file and
-// begins another: 4.4 ms where a later one of many took 1.2 ms, Next 0.3 ms (64
-// KiB, v2.15.2, a disk that syncs in 0.8 ms). The server removes one record after
-// the other, so who drains does not wait for Ack before the next record: nothing
-// but a second delivery, which is harmless, depends on it.
+// begins another: 4.4 ms where one of many took 1.4 ms and Next 0.3 ms (64 KiB,
+// v2.15.2, on a busy disk; a fifth of it on a quiet one). The server removes one
+// record after the other, so who drains does not wait for Ack before the next
+// record: nothing but a second delivery, which is harmless, depends on it.
 //
 // # Large records
 //

@@ -19,7 +19,7 @@ import (
 const (
 	// maxLanes bounds the consumers. Destinations beyond it share sharedLanes:
 	// branches are named by callers, so there may be any number.
-	maxLanes    = 256
+	maxLanes    = 64
 	sharedLanes = 16
 
 	// Where dead letters are that could not be decoded.
