@@ -65,7 +65,7 @@ func (t *Template) Text(ctx context.Context, vars *Vars, most int) (string, erro
 	if err != nil {
 		return "", err
 	}
-	return v.plain(most)
+	return v.Plain(most)
 }
 
 type evaluation struct {
@@ -100,7 +100,7 @@ func (n joined) eval(e *evaluation) (Value, error) {
 		if err != nil {
 			return Value{}, err
 		}
-		text, err := v.plain(e.most)
+		text, err := v.Plain(e.most)
 		if err != nil {
 			return Value{}, err
 		}

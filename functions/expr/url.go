@@ -134,7 +134,7 @@ func urlText(x *Expr, v Value, most int) (string, error) {
 	case "null", "a list", "an object":
 		return "", &EvalError{Text: x.text, Message: "is " + kind + ", and stands in a URL"}
 	}
-	text, err := v.plain(most)
+	text, err := v.Plain(most)
 	if err != nil {
 		return "", err
 	}

@@ -144,8 +144,9 @@ func (v Value) JSON(most int) (json.RawMessage, error) {
 	return w.out.Bytes(), nil
 }
 
-// plain returns the value as it stands within a text.
-func (v Value) plain(most int) (string, error) {
+// Plain returns the value as it stands within a text: a string as it is, null as
+// nothing, everything else as JSON.
+func (v Value) Plain(most int) (string, error) {
 	switch x := v.ref().(type) {
 	case types.String:
 		return string(x), nil
