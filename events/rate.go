@@ -57,8 +57,8 @@ func (l *limiter) take(k bucketKey, n int) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
-// forget makes room: buckets that are full again by now say nothing, and if all
-// are in use one goes.
+// forget makes room: buckets that are full again by now say nothing. If too many
+// are in use a tenth of them goes, so that this is rare.
 func (l *limiter) forget(now time.Time) {
 	if len(l.buckets) < maxBuckets {
 		return
@@ -69,7 +69,7 @@ func (l *limiter) forget(now time.Time) {
 		}
 	}
 	for k := range l.buckets {
-		if len(l.buckets) < maxBuckets {
+		if len(l.buckets) <= maxBuckets*9/10 {
 			return
 		}
 		delete(l.buckets, k)

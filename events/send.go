@@ -152,9 +152,11 @@ func (p *Plane) insist(ctx context.Context, b *batch) {
 			return
 		}
 		left = r.Left
-		// Half of the wait is chance, so that gateways do not come together.
-		pause := max(r.RetryAfter, wait/2+rand.N(wait/2+1))
-		if errors.Is(r.Err, deliver.ErrKeyRefused) || time.Until(deadline) < pause {
+		// Half of the wait is chance, so that gateways do not come together. The
+		// last try is made when the time is over.
+		rest := time.Until(deadline)
+		pause := max(r.RetryAfter, min(rest, wait/2+rand.N(wait/2+1)))
+		if errors.Is(r.Err, deliver.ErrKeyRefused) || rest <= 0 || rest < pause {
 			p.giveUp(b, left, failAway(r.Err, r.RetryAfter), r.Err)
 			return
 		}
