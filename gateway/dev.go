@@ -24,6 +24,7 @@ type DevOptions struct {
 	Version string
 	Out     io.Writer // for people: the URLs, then a line a step
 	LogTo   io.Writer
+	Terse   bool // tell of runs alone, and send the sample app no event
 }
 
 // SampleID is the id of the sample app.
@@ -56,7 +57,7 @@ func NewDev(o DevOptions) (*Dev, error) {
 	if o.Out == nil {
 		return nil, errors.New("gateway: Out is missing")
 	}
-	d := &Dev{opts: o, tell: newTeller(o.Out), ready: make(chan struct{})}
+	d := &Dev{opts: o, tell: newTeller(o.Out, o.Terse), ready: make(chan struct{})}
 	if err := d.build(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -164,7 +165,9 @@ func (d *Dev) start(ctx context.Context, working *sync.WaitGroup) error {
 		serve(ctx, working, d.app, app.Handler(), log)
 	}
 	serve(ctx, working, d.inngest, d.server.Handler(), log)
-	d.tell.printf("%s", d.welcome())
+	if !d.opts.Terse {
+		d.tell.printf("%s", d.welcome())
+	}
 	working.Go(func() {
 		if err := d.server.Run(ctx); err != nil {
 			log.Error("development server failed", "err", err)
@@ -181,6 +184,9 @@ func (d *Dev) appURLs() []string {
 	for _, a := range d.config.Apps {
 		urls = append(urls, urlOf(d.gateway.listeners.inngest)+a.Path)
 	}
+	for _, a := range d.config.FunctionApps {
+		urls = append(urls, urlOf(d.gateway.listeners.inngest)+a.Path)
+	}
 	return urls
 }
 
@@ -189,7 +195,7 @@ func (d *Dev) appsURL() string { return urlOf(d.gateway.listeners.apps) }
 
 // greet sends the sample app its first event.
 func (d *Dev) greet(ctx context.Context) error {
-	if d.app == nil {
+	if d.app == nil || d.opts.Terse {
 		return nil
 	}
 	synced := func(apps []devserver.App, _ []devserver.Run) bool { return len(apps) > 0 }
@@ -207,7 +213,7 @@ func (d *Dev) greet(ctx context.Context) error {
 func (d *Dev) announce(ctx context.Context) {
 	for {
 		count, _ := d.tell.knows("")
-		if count >= len(d.config.Apps) {
+		if count >= d.config.served() {
 			return
 		}
 		err := d.server.WaitFor(ctx, func(apps []devserver.App, _ []devserver.Run) bool { return len(apps) > count })

@@ -142,8 +142,14 @@ func (c *devConfig) adapt(inngestURL string) {
 	for i := range c.Apps {
 		c.Apps[i].Inngest = ""
 	}
+	for i := range c.FunctionApps {
+		c.FunctionApps[i].Inngest = ""
+	}
 	c.PublicURL, c.Outbound.URL, c.StateDir = "", "", ""
 	c.Sync.Dialect = config.DialectAuto
 	c.Drain.Delay = 0
 	c.Admin.Token = config.Secret{}
 }
+
+// served counts the apps that the gateway serves.
+func (c *devConfig) served() int { return len(c.Apps) + len(c.FunctionApps) }

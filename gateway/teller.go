@@ -15,6 +15,7 @@ import (
 // that texts of several goroutines do not mix.
 type teller struct {
 	out     io.Writer
+	terse   bool // of runs alone
 	started time.Time
 
 	mu    sync.Mutex
@@ -22,8 +23,8 @@ type teller struct {
 	width struct{ function, step, op int } // of columns; they only grow
 }
 
-func newTeller(out io.Writer) *teller {
-	t := &teller{out: out, started: time.Now(), apps: map[string]bool{}}
+func newTeller(out io.Writer, terse bool) *teller {
+	t := &teller{out: out, terse: terse, started: time.Now(), apps: map[string]bool{}}
 	t.width.function, t.width.step, t.width.op = 10, 10, len("RunCompleted")
 	return t
 }
@@ -50,6 +51,9 @@ func (t *teller) registered(apps []devserver.App) {
 		for i, f := range a.Functions {
 			names[i] = oneLine(f.Slug)
 			widen(&t.width.function, names[i])
+		}
+		if t.terse {
+			continue
 		}
 		fmt.Fprintf(t.out, "%s is registered: %s\n", oneLine(a.Name), strings.Join(names, ", "))
 	}
@@ -116,7 +120,9 @@ func (d *Dev) welcome() string {
 	event := firstEvent
 	if d.app == nil {
 		event = `{"name":"your/event","data":{}}`
-		d.tellVariables(&b)
+		if len(d.config.Apps) > 0 {
+			d.tellVariables(&b)
+		}
 	}
 	fmt.Fprintf(&b, "Send an event:\n  curl %s/e/%s -d '%s'\n\n", d.appsURL(), d.config.shown(eventKeyVariable, d.config.eventKey), event)
 	return b.String()

@@ -13,7 +13,7 @@ import (
 
 func TestTeller_alignsColumns(t *testing.T) {
 	var out bytes.Buffer
-	tell := newTeller(&out)
+	tell := newTeller(&out, false)
 	at := func(ms int) time.Time { return tell.started.Add(time.Duration(ms) * time.Millisecond) }
 	for range 2 { // it is told once
 		tell.registered([]devserver.App{{Name: "shop", Functions: []devserver.Function{{Slug: "shop-a"}, {Slug: "shop-send-the-monthly-report"}}}})
