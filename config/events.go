@@ -248,6 +248,7 @@ func (c *Config) SchemaSet() (*schema.Set, error) {
 func (c *Config) compileSchemas(p *problems) *schema.Set {
 	var sources []schema.Source
 	var fields []string // where each source stands
+	before := len(p.list)
 	for i, one := range c.Events.Schemas {
 		at := element("events.schemas", i)
 		source := schema.Source{Name: one.Name, Version: one.Version, From: one.File, Text: one.text, Mode: schema.Mode(one.Mode)}
@@ -258,7 +259,7 @@ func (c *Config) compileSchemas(p *problems) *schema.Set {
 		}
 		if len(source.Text) == 0 {
 			p.add(at, "without a text", "a JSON Schema") // Load has told the reason
-			return nil
+			continue
 		}
 		if one.Name == "" {
 			source.Mode = ""
@@ -276,6 +277,9 @@ func (c *Config) compileSchemas(p *problems) *schema.Set {
 			got = "wrong at " + one.At + ": " + got
 		}
 		p.add(fields[one.Source], got, "a JSON Schema")
+	}
+	if len(p.list) > before || len(sources) < len(c.Events.Schemas) {
+		return nil
 	}
 	return set
 }

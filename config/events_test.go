@@ -35,6 +35,7 @@ func TestLoad_tellsProblemsOfEvents(t *testing.T) {
 		"schemas that do not compile": {
 			file: "events:\n  schemas:\n  - {name: a, schema: '{\"type\": \"objekt\"}'}\n  - {name: b}\n  - {name: c, file: /none}\n  - {name: d, file: /schemas/d.json}\n",
 			want: []string{
+				`gw.yaml:8: events.schemas[0].schema is wrong at /type: must fit one of 2 alternatives; the nearest wants: schema.type must be "array" or "boolean" or "integer" or "null" or "number" or "object" or "string", want a JSON Schema`,
 				"gw.yaml:9: events.schemas[1] is with both or none of file and schema, want one of them",
 				"gw.yaml:10: events.schemas[2].file is open /none: file does not exist, want a file with a JSON Schema",
 			},

@@ -106,7 +106,7 @@ func TestRun_letsRunningCallsFinishAndCheckpoint(t *testing.T) {
 	if err := r.stop(t); err != nil {
 		t.Errorf("Run = %v after a drain that cut nothing", err)
 	}
-	if diff := cmp.Diff([]string{"unready", "calls", "apps", "background", "admin"}, r.phases()); diff != "" {
+	if diff := cmp.Diff([]string{"unready", "calls", "apps", "events", "background", "admin"}, r.phases()); diff != "" {
 		t.Errorf("phases (-want +got):\n%s", diff)
 	}
 	if got := testutil.ToFloat64(r.metrics.Lifecycle.CutCalls.WithLabelValues()); got != 0 {
@@ -140,7 +140,7 @@ func TestRun_refusesAndCountsCallsThatItCuts(t *testing.T) {
 	if got := testutil.ToFloat64(r.metrics.Lifecycle.CutCalls.WithLabelValues()); got != 2 {
 		t.Errorf("cut calls = %v, want 2", got)
 	}
-	if got := len(r.phases()); got != 5 {
+	if got := len(r.phases()); got != 6 {
 		t.Errorf("phases = %q, want all of them", r.phases())
 	}
 }

@@ -16,6 +16,9 @@ import (
 
 	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/config"
+	"github.com/inngest-gateway/inngest-gateway/events"
+	"github.com/inngest-gateway/inngest-gateway/events/deliver"
+	"github.com/inngest-gateway/inngest-gateway/events/spool"
 	"github.com/inngest-gateway/inngest-gateway/gateway/admin"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 	"github.com/inngest-gateway/inngest-gateway/gateway/inbound"
@@ -49,6 +52,11 @@ type Gateway struct {
 	transport    *http.Transport
 	upstreams    []*pool.Upstream // in the order of cfg.Apps
 	apps         *apps.Registry
+	eventKeys    *events.Keys
+	spool        *spool.Spool // nil: there is no place for one
+	sender       *deliver.Client
+	drainer      *deliver.Drainer // nil without a spool
+	events       *events.Plane
 	inbound      *inbound.Server
 	outbound     *outbound.Server
 	admin        *admin.Server
@@ -57,6 +65,7 @@ type Gateway struct {
 	ran       atomic.Bool
 	ready     chan struct{} // closed when all listeners are open
 	draining  atomic.Bool   // set before anything is stopped
+	spoolOpen atomic.Bool
 	pingEvery time.Duration // see [Gateway.watchInngest]; tests shorten it
 	forgetful bool          // keeps nothing by intent: not worth a warning
 
@@ -110,6 +119,9 @@ func (g *Gateway) build(logTo io.Writer, registry *prometheus.Registry) (err err
 	if g.apps, err = g.newApps(); err != nil {
 		return err
 	}
+	if err = g.newEvents(); err != nil {
+		return err
+	}
 	if g.inbound, err = g.newInbound(); err != nil {
 		return err
 	}
@@ -158,7 +170,7 @@ func (g *Gateway) warn() {
 		g.log.Warn("signatures are not verified: anybody who reaches this gateway can run functions", "setting", "insecure_skip_verify")
 	}
 	if g.cfg.StateDir == "" && !g.forgetful {
-		g.log.Warn("no state_dir: registrations are kept in memory and are gone after a restart")
+		g.log.Warn("no state_dir: registrations are kept in memory and are gone after a restart; events are refused while Inngest is away")
 	}
 }
 
@@ -169,7 +181,7 @@ func (g *Gateway) start() <-chan error {
 	// goes on until that is over.
 	ctx, stop := context.WithCancel(context.Background())
 	g.stopWorkers = stop
-	failed := make(chan error, len(g.upstreams)+len(g.environments)+4)
+	failed := make(chan error, len(g.upstreams)+len(g.environments)+6)
 	run := func(group *sync.WaitGroup, part string, f func() error) {
 		group.Go(func() {
 			err := f()
@@ -190,6 +202,10 @@ func (g *Gateway) start() <-chan error {
 		run(&g.workers, "inngest", func() error { return g.watchInngest(ctx, e) })
 	}
 	run(&g.workers, "apps", func() error { return g.apps.Run(ctx) })
+	run(&g.workers, "events", func() error { return g.events.Run(ctx) })
+	if g.spool != nil {
+		run(&g.workers, "spool", func() error { return g.keepSpool(ctx) })
+	}
 	run(&g.servers, "listen.inngest", func() error { return g.inbound.Serve(g.listeners.inngest) })
 	run(&g.servers, "listen.apps", func() error { return g.outbound.Serve(g.listeners.apps) })
 	run(&g.servers, "listen.admin", func() error { return g.admin.Serve(g.listeners.admin) })
@@ -201,9 +217,10 @@ func (g *Gateway) stopOrder() []phase {
 	const grace = 3 * time.Second // for what should take no time at all
 	d := g.cfg.Drain
 	return []phase{
-		{"unready", d.Delay + grace, g.stopReady}, // balancers look elsewhere
-		{"calls", d.Calls + grace, g.stopCalls},   // nobody new comes in, running steps finish
-		{"apps", d.Apps + grace, g.stopApps},      // after the calls: their steps checkpoint through it
+		{"unready", d.Delay + grace, g.stopReady},  // balancers look elsewhere
+		{"calls", d.Calls + grace, g.stopCalls},    // nobody new comes in, running steps finish
+		{"apps", d.Apps + grace, g.stopApps},       // after the calls: their steps checkpoint through it
+		{"events", d.Events + grace, g.stopEvents}, // after the apps: what they sent was taken
 		{"background", grace, g.stopBackground},
 		{"admin", grace, g.stopAdmin}, // last: it tells how far the others are
 	}

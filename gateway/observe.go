@@ -54,6 +54,7 @@ func (g *Gateway) newAdmin(registry prometheus.Gatherer) (*admin.Server, error) 
 	return admin.New(admin.Options{
 		Ready:    g.checks,
 		Status:   func() any { return g.status() },
+		Control:  g.letterControls(),
 		Gatherer: registry,
 		Pprof:    g.cfg.Admin.Pprof,
 		Token:    g.cfg.Admin.Token.Reveal(),

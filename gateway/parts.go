@@ -254,18 +254,19 @@ func (g *Gateway) newOutbound() (*outbound.Server, error) {
 	var environments []outbound.Environment
 	for _, in := range g.sortedEnvironments() { // the unnamed one first
 		environments = append(environments, outbound.Environment{
-			Name:     in.name,
-			APIURL:   in.APIURL,
-			EventURL: in.EventURL,
-			Keys:     in.keys,
-			EventKey: in.EventKey.Reveal(),
-			Branch:   in.Env,
+			Name:      in.name,
+			APIURL:    in.APIURL,
+			Keys:      in.keys,
+			EventKey:  in.EventKey.Reveal(),
+			EventKeys: reveal(in.EventKeys),
+			Branch:    in.Env,
 		})
 	}
 	return outbound.New(outbound.Options{
 		Environments:   environments,
 		Apps:           list,
 		Registry:       g.apps,
+		Events:         g.events,
 		Transport:      g.transport,
 		Budget:         g.budget,
 		MaxHead:        int(c.Limits.Head),
@@ -280,6 +281,14 @@ func (g *Gateway) newOutbound() (*outbound.Server, error) {
 		Metrics:        g.metrics.Outbound,
 		Log:            g.log,
 	})
+}
+
+func reveal(secrets []config.Secret) []string {
+	var texts []string
+	for _, s := range secrets {
+		texts = append(texts, s.Reveal())
+	}
+	return texts
 }
 
 // newBudget bounds the bytes of all bodies together.

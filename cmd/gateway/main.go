@@ -7,6 +7,8 @@
 //	gateway verify    verify the signature of a body
 //	gateway send      send an event
 //	gateway invoke    send one signed call request to an app and show the answer
+//	gateway types     print types for events with a schema
+//	gateway spool     list, show, replay and drop dead letters
 //	gateway keys      make local keys for an app
 //	gateway health    ask a running gateway whether it is ready
 //	gateway version   print the version
@@ -131,6 +133,7 @@ command line is wrong.`,
 	root.AddCommand(
 		newRunCommand(e), newDevCommand(e), newCheckCommand(e),
 		newSignCommand(e), newVerifyCommand(e), newSendCommand(e), newInvokeCommand(e),
+		newTypesCommand(e), newSpoolCommand(e),
 		newKeysCommand(e), newHealthCommand(e), newVersionCommand(e),
 	)
 	root.SetHelpCommand(newHelpCommand())

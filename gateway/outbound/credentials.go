@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"strings"
@@ -44,8 +45,10 @@ func newCredentials(o *Options) (*credentials, error) {
 		for _, t := range e.Keys.tokens {
 			c.real[fingerprintOf(tokenHash(t))] = e
 		}
-		if e.EventKey != "" {
-			c.realKeys[fingerprintOf(e.EventKey)] = e
+		for _, key := range append([]string{e.EventKey}, e.EventKeys...) {
+			if key != "" {
+				c.realKeys[fingerprintOf(key)] = e
+			}
 		}
 	}
 	open, openEvents := map[*Environment]bool{}, map[*Environment]bool{}
@@ -249,7 +252,7 @@ func (c *credentials) forEvent(q *request) (env *Environment, real string, r *re
 	key := q.segments[1]
 	f := fingerprintOf(key)
 	if a := c.localKeys[f]; a != nil {
-		return a.env, a.env.EventKey, nil
+		return a.env, cmp.Or(a.env.EventKey, key), nil
 	}
 	if e := c.realKeys[f]; e != nil {
 		return e, key, nil
@@ -258,7 +261,7 @@ func (c *credentials) forEvent(q *request) (env *Environment, real string, r *re
 	case c.passthrough:
 		return c.first, key, nil // Inngest knows more keys than we do
 	case c.openEvents != nil && !q.browser:
-		return c.openEvents, c.openEvents.EventKey, nil
+		return c.openEvents, cmp.Or(c.openEvents.EventKey, key), nil
 	case c.first.EventKey == "":
 		return c.first, key, nil
 	}

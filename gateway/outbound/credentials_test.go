@@ -22,7 +22,7 @@ var keyPaths = []string{
 
 // openPaths are those on which no key is ever used.
 var openPaths = []string{
-	"GET /", "GET /dev", "POST /e", "GET /v2/keys/signing", "GET /api/v2/keys/events", "DELETE /fn/remove", "GET /metrics",
+	"GET /", "GET /dev", "GET /e/key", "GET /v2/keys/signing", "GET /api/v2/keys/events", "DELETE /fn/remove", "GET /metrics",
 	"GET /v1/checkpoint/01M8/output", "GET /v1/realtime/sse", "GET /v1/prom/prod", "DELETE /v1/runs/01M8", "POST /v1/nothing",
 }
 
@@ -135,27 +135,32 @@ func TestServer_exchangesEventKeys(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode     apps.Mode
 		key      string
-		want     string // target; empty: 401
+		want     string // key that the event plane gets; empty: 401
 		localKey string // of the app
 		eventKey string // of the environment
 	}{
-		"resign, local":                   {apps.Resign, localEvent, "/e/" + realEvent, localEvent, realEvent},
-		"resign, local, encoded":          {apps.Resign, "local%2Devent-key", "/e/" + realEvent, localEvent, realEvent},
-		"resign, real":                    {apps.Resign, realEvent, "/e/" + realEvent, localEvent, realEvent},
+		"resign, local":                   {apps.Resign, localEvent, realEvent, localEvent, realEvent},
+		"resign, local, encoded":          {apps.Resign, "local%2Devent-key", realEvent, localEvent, realEvent},
+		"resign, real":                    {apps.Resign, realEvent, realEvent, localEvent, realEvent},
+		"resign, an older real one":       {apps.Resign, "old-event-key", "old-event-key", localEvent, realEvent},
 		"resign, unknown":                 {apps.Resign, "nope", "", localEvent, realEvent},
-		"strip with a local key, local":   {apps.Strip, localEvent, "/e/" + realEvent, localEvent, realEvent},
+		"strip with a local key, local":   {apps.Strip, localEvent, realEvent, localEvent, realEvent},
 		"strip with a local key, unknown": {apps.Strip, "nope", "", localEvent, realEvent},
-		"strip without one, any":          {apps.Strip, "NO_EVENT_KEY_SET", "/e/" + realEvent, "", realEvent},
-		"passthrough, real":               {apps.Passthrough, realEvent, "/e/" + realEvent, "", realEvent},
-		"passthrough, another":            {apps.Passthrough, "one-of-ten", "/e/one-of-ten", "", realEvent},
-		"no real key, any":                {apps.Resign, "dev", "/e/dev", "", ""},
-		"a real key with a slash":         {apps.Resign, localEvent, "/e/a%2Fb", localEvent, "a/b"},
+		"strip without one, any":          {apps.Strip, "NO_EVENT_KEY_SET", realEvent, "", realEvent},
+		"strip without any":               {apps.Strip, "NO_EVENT_KEY_SET", "NO_EVENT_KEY_SET", "", ""},
+		"passthrough, real":               {apps.Passthrough, realEvent, realEvent, "", realEvent},
+		"passthrough, another":            {apps.Passthrough, "one-of-ten", "one-of-ten", "", realEvent},
+		"no real key, any":                {apps.Resign, "dev", "dev", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options(t, d.url, c.mode)
-			o.Apps[0].LocalEventKey, o.Environments[0].EventKey = c.localKey, c.eventKey
+			o.Apps[0].LocalEventKey = c.localKey
+			o.Environments[0].EventKey, o.Environments[0].EventKeys = c.eventKey, nil
+			if c.eventKey != "" {
+				o.Environments[0].EventKeys = []string{"old-event-key"}
+			}
 			l := serve(t, o)
-			res, body := l.do(t, "POST", "/e/"+c.key, `{"name":"x"}`, "X-Inngest-Event-Id-Seed: 1,AAAA")
+			res, body := l.do(t, "POST", "/e/"+c.key, `{"name":"x"}`)
 			if c.want == "" {
 				if res.StatusCode != 401 || res.Header.Get(inngest.HeaderGatewayError) != string(inngest.CodeUnauthorized) {
 					t.Errorf("answer = %d %s, want 401", res.StatusCode, body)
@@ -163,9 +168,11 @@ func TestServer_exchangesEventKeys(t *testing.T) {
 				checkRefusal(t, res, body, true)
 				return
 			}
-			got := d.one(t)
-			if got.Target != c.want || got.Body != `{"name":"x"}` || got.Header.Get("X-Inngest-Event-Id-Seed") != "1,AAAA" {
-				t.Errorf("inngest got %s %s, want %s", got.Target, got.Body, c.want)
+			if got := l.events.one(t); got.Key != c.want || got.Environment != "prod" {
+				t.Errorf("key = %s in %s, want %s in prod", got.Key, got.Environment, c.want)
+			}
+			if got := d.got(); len(got) > 0 {
+				t.Errorf("inngest got %v", got)
 			}
 		})
 	}
@@ -223,8 +230,8 @@ func TestServer_letsBrowsersInWithALocalKey(t *testing.T) {
 	d := newInngest(t, nil)
 	l := serve(t, options(t, d.url, apps.Resign))
 	l.do(t, "POST", "/e/"+localEvent, "{}", "Origin: https://shop.test")
-	if got := d.one(t); got.Target != "/e/"+realEvent || got.Header.Get("Origin") != "https://shop.test" {
-		t.Errorf("inngest got %v", got)
+	if got := l.events.one(t); got.Key != realEvent {
+		t.Errorf("events came for %s", got.Key)
 	}
 }
 
@@ -233,7 +240,7 @@ func TestServer_findsTheEnvironmentByTheToken(t *testing.T) {
 	o := options(t, prod.url, apps.Resign)
 	other := "signkey-local-ffeeddccbbaa99887766554433221100"
 	o.Environments = append(o.Environments, Environment{
-		Name: "staging", APIURL: staging.url, EventURL: staging.url, EventKey: "staging-key", Keys: NewKeys(ring(t, fallbackKey), 1),
+		Name: "staging", APIURL: staging.url, EventKey: "staging-key", Keys: NewKeys(ring(t, fallbackKey), 1),
 	})
 	o.Environments[0].Keys = NewKeys(ring(t, realKey), 1)
 	o.Apps = append(o.Apps, App{ID: "next", Environment: "staging", Mode: apps.Resign, Local: ring(t, other), LocalEventKey: "next-key"})
@@ -247,8 +254,8 @@ func TestServer_findsTheEnvironmentByTheToken(t *testing.T) {
 		t.Errorf("staging got %q", got)
 	}
 	l.do(t, "POST", "/e/next-key", "{}")
-	if got := staging.one(t).Target; got != "/e/staging-key" {
-		t.Errorf("staging got %s", got)
+	if got := l.events.one(t); got.Environment != "staging" || got.Key != "staging-key" {
+		t.Errorf("events came for %s in %s", got.Key, got.Environment)
 	}
 }
 
@@ -299,7 +306,7 @@ func TestNew_refusesKeysThatTellNobodyApart(t *testing.T) {
 		"local signing key is the real one": func(o *Options) { o.Apps[0].Local = ring(t, realKey) },
 		"local event key is the real one":   func(o *Options) { o.Apps[0].LocalEventKey = realEvent },
 		"two environments behind one local key": func(o *Options) {
-			o.Environments = append(o.Environments, Environment{Name: "b", APIURL: "http://b", EventURL: "http://b", Keys: NewKeys(ring(t), 1)})
+			o.Environments = append(o.Environments, Environment{Name: "b", APIURL: "http://b", Keys: NewKeys(ring(t), 1)})
 			o.Apps = append(o.Apps, App{ID: "b", Environment: "b", Mode: apps.Resign, Local: ring(t, localKey)})
 		},
 		"unknown environment":               func(o *Options) { o.Apps[0].Environment = "none" },
@@ -308,10 +315,11 @@ func TestNew_refusesKeysThatTellNobodyApart(t *testing.T) {
 		"no mode":                           func(o *Options) { o.Apps[0].Mode = "" },
 		"no environment":                    func(o *Options) { o.Environments = nil },
 		"API URL without a scheme":          func(o *Options) { o.Environments[0].APIURL = "api.inngest.com" },
-		"event URL with a query":            func(o *Options) { o.Environments[0].EventURL = "http://a/?b" },
+		"API URL with a query":              func(o *Options) { o.Environments[0].APIURL = "http://a/?b" },
 		"AppsURL that is none":              func(o *Options) { o.AppsURL = "ws://x" },
 		"no limit of bodies":                func(o *Options) { o.MaxBody = 0 },
 		"no registry":                       func(o *Options) { o.Registry = nil },
+		"no event plane":                    func(o *Options) { o.Events = nil },
 		"no transport":                      func(o *Options) { o.Transport = nil },
 		"environment without a set of keys": func(o *Options) { o.Environments[0].Keys = nil },
 	} {

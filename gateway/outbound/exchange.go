@@ -23,7 +23,7 @@ var errAnswerTimeout = errors.New("no answer in time")
 
 // pass sends a request to Inngest and its answer to the app.
 func (s *Server) pass(rc *fasthttp.RequestCtx, q *request) *refusal {
-	g, r := s.grantFor(q)
+	g, r := s.creds.forRoute(q)
 	if r != nil {
 		return r
 	}
@@ -50,22 +50,6 @@ func (s *Server) pass(rc *fasthttp.RequestCtx, q *request) *refusal {
 	s.answer(rc, x, answer)
 	passed = true
 	return nil
-}
-
-// grantFor decides what a request is sent with; an event key is exchanged in
-// its path.
-func (s *Server) grantFor(q *request) (grant, *refusal) {
-	if q.route.cred != credEvent {
-		return s.creds.forRoute(q)
-	}
-	env, key, r := s.creds.forEvent(q)
-	if r != nil {
-		return grant{}, r
-	}
-	if key != q.segments[1] {
-		q.path = "/e/" + url.PathEscape(key)
-	}
-	return grant{env: env, authorizations: []string{""}}, nil
 }
 
 // An exchange is one request on its way to Inngest and its answer.
@@ -222,11 +206,7 @@ func (x *exchange) failure(ctx context.Context, err error) *refusal {
 // target is the URL of a request in an environment, its path byte for byte as
 // the app sent it.
 func (q *request) target(env *Environment) *url.URL {
-	base := env.api
-	if q.route.events {
-		base = env.event
-	}
-	return atBase(base, q.path, q.query)
+	return atBase(env.api, q.path, q.query)
 }
 
 func atBase(base *url.URL, path, query string) *url.URL {

@@ -19,6 +19,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/inngest-gateway/inngest-gateway/budget"
+	"github.com/inngest-gateway/inngest-gateway/events"
+	"github.com/inngest-gateway/inngest-gateway/events/intake"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 	"github.com/inngest-gateway/inngest-gateway/metrics"
 	"github.com/inngest-gateway/inngest-gateway/signature"
@@ -157,12 +159,41 @@ func (r *registryDouble) Register(_ context.Context, g apps.Registration) (apps.
 	return r.result, r.err
 }
 
+// eventsDouble notes events.
+type eventsDouble struct {
+	mu     sync.Mutex
+	got    []events.Request
+	answer events.Answer
+}
+
+func (d *eventsDouble) Accept(_ context.Context, r events.Request) events.Answer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r.Body = bytes.Clone(r.Body)
+	d.got = append(d.got, r)
+	return d.answer
+}
+
+// one returns the one request that has come since the last call.
+func (d *eventsDouble) one(tb testing.TB) events.Request {
+	tb.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.got) != 1 {
+		tb.Fatalf("%d requests came, want 1: %v", len(d.got), d.got)
+	}
+	one := d.got[0]
+	d.got = nil
+	return one
+}
+
 // A listener is a Server under test, and a client of it.
 type listener struct {
 	*Server
 	url      string
 	client   *http.Client
 	registry *registryDouble
+	events   *eventsDouble
 	log      *logBuffer
 }
 
@@ -185,11 +216,12 @@ func options(tb testing.TB, inngestURL string, mode apps.Mode) Options {
 	}
 	return Options{
 		Environments: []Environment{{
-			Name: "prod", APIURL: inngestURL, EventURL: inngestURL, EventKey: realEvent,
+			Name: "prod", APIURL: inngestURL, EventKey: realEvent,
 			Keys: NewKeys(ring(tb, realKey, fallbackKey), time.Minute),
 		}},
 		Apps:           []App{app},
 		Registry:       &registryDouble{result: apps.Result{Status: 200, Body: []byte(`{"ok":true}`)}},
+		Events:         &eventsDouble{answer: events.Answer{Status: 200, ContentType: intake.AnswerType, Body: []byte(`{"ids":["01M8"],"status":200}`)}},
 		Transport:      transport,
 		Budget:         b,
 		MaxHead:        16 << 10,
@@ -232,8 +264,9 @@ func serve(tb testing.TB, o Options) *listener {
 		}
 	})
 	registry, _ := o.Registry.(*registryDouble)
+	double, _ := o.Events.(*eventsDouble)
 	return &listener{Server: s, url: "http://" + ln.Addr().String(), client: &http.Client{Transport: transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, registry: registry, log: log}
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, registry: registry, events: double, log: log}
 }
 
 // do sends a request with header lines "Name: value" and returns the answer

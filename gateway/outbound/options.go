@@ -21,6 +21,7 @@ type Options struct {
 	Environments []Environment // at least one; the first is for requests that do not say whose they are
 	Apps         []App
 	Registry     registry          // takes POST /fn/register
+	Events       eventPlane        // takes POST /e/{key}
 	Transport    http.RoundTripper // to Inngest, see [NewTransport]; shared with the Clients
 	Budget       *budget.Budget    // bodies that are read whole are charged to it
 	AppsURL      string            // base URL of this listener as workers reach it; empty: what their Host field says
@@ -40,14 +41,14 @@ type Options struct {
 
 // An Environment is one Inngest server or cloud environment.
 type Environment struct {
-	Name     string
-	APIURL   string // base URL of everything but events
-	EventURL string // base URL of /e
-	Keys     *Keys
-	EventKey string // real event key; may be empty
-	Branch   string // X-Inngest-Env for requests that have none; may be empty
+	Name      string
+	APIURL    string // base URL
+	Keys      *Keys
+	EventKey  string   // real event key; may be empty
+	EventKeys []string // older real event keys, which apps may still send
+	Branch    string   // X-Inngest-Env for requests that have none; may be empty
 
-	api, event *url.URL
+	api *url.URL
 }
 
 // An App is what tells the requests of one app from those of others. What its
@@ -85,6 +86,8 @@ func (o *Options) check() error {
 	switch {
 	case o.Registry == nil:
 		return errors.New("outbound: Registry is missing")
+	case o.Events == nil:
+		return errors.New("outbound: Events is missing")
 	case o.Transport == nil:
 		return errors.New("outbound: Transport is missing")
 	case o.Budget == nil:
@@ -118,9 +121,6 @@ func (e *Environment) check() (err error) {
 	}
 	if e.api, err = parseBase(e.APIURL); err != nil {
 		return fmt.Errorf("outbound: environment %q: APIURL: %w", e.Name, err)
-	}
-	if e.event, err = parseBase(e.EventURL); err != nil {
-		return fmt.Errorf("outbound: environment %q: EventURL: %w", e.Name, err)
 	}
 	return nil
 }

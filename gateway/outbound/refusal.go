@@ -1,12 +1,12 @@
 package outbound
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/inngest-gateway/inngest-gateway/events/intake"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
@@ -41,12 +41,6 @@ func unavailable(status int, err error) *refusal {
 	return r
 }
 
-// eventError is the body of the event API's own refusals.
-type eventError struct {
-	Error  string `json:"error"`
-	Status int    `json:"status"`
-}
-
 // write makes the refusal the answer. Events have errors in their API's shape:
 // SDKs show its "error" to people and read nothing else.
 func (r *refusal) write(res *fasthttp.Response, events bool) {
@@ -59,13 +53,14 @@ func (r *refusal) write(res *fasthttp.Response, events bool) {
 	if r.allow != "" {
 		res.Header.Set("Allow", r.allow)
 	}
-	if events {
-		body, err := json.Marshal(eventError{Error: r.detail, Status: r.status})
-		if err != nil {
-			panic("outbound: strings cannot be written: " + err.Error())
-		}
-		res.Header.SetContentType("application/json")
-		res.SetBodyRaw(body)
+	switch {
+	case events && r.status == http.StatusUnauthorized:
+		res.Header.SetContentType(intake.UnknownType)
+		res.SetBodyRaw(intake.AppendUnknownKey(nil, r.status, r.detail))
+		return
+	case events:
+		res.Header.SetContentType(intake.AnswerType)
+		res.SetBodyRaw(intake.AppendRefused(nil, r.status, r.detail))
 		return
 	}
 	p := inngest.Problem{Detail: r.detail, Status: r.status, Code: r.code, Limit: r.limit, Setting: r.setting}

@@ -45,7 +45,9 @@ type route struct {
 // and pkg/connect of inngest/inngest 1.43). The first route that fits counts.
 func routeTable() []route {
 	routes := []route{
-		{name: "event", method: "POST", pattern: "/e/{}", cred: credEvent, events: true},
+		{name: "event", method: "POST", pattern: "/e/{}", cred: credEvent, events: true}, // answered by package events
+		{name: "event_keyless", method: "POST", pattern: "/e", events: true},
+		{name: "event_keyless", method: "POST", pattern: "/e/", events: true},
 		{name: "register", method: "POST", pattern: "/fn/register"}, // answered by package gateway/apps
 		{name: "invoke", method: "POST", pattern: "/invoke/{}", cred: credKey},
 
@@ -90,7 +92,6 @@ func routeTable() []route {
 	}
 	// What is left, without any credential.
 	routes = append(routes,
-		route{name: "other", pattern: "/e/...", events: true},
 		route{name: "other", pattern: "/..."},
 	)
 	for i := range routes {
@@ -104,14 +105,24 @@ func routeTable() []route {
 }
 
 // A router finds the route of a path.
-type router struct{ routes []route }
+type router struct {
+	routes      []route
+	strayEvents route // of a POST to what is nearly a path of the event API
+}
+
+func newRouter() router {
+	return router{routeTable(), route{name: "event_stray", events: true}}
+}
 
 // find returns the route of a path that [decodePath] took. The last route of
 // the table takes everything.
 func (t *router) find(method string, segments []string) *route {
 	last := &t.routes[len(t.routes)-1]
-	if listsKeys(segments) {
+	switch {
+	case listsKeys(segments):
 		return last
+	case nearEvents(segments) && method == "POST":
+		return &t.strayEvents
 	}
 	for i := range t.routes {
 		r := &t.routes[i]
@@ -142,6 +153,12 @@ func listsKeys(segments []string) bool {
 		names = names[1:]
 	}
 	return len(names) > 1 && names[0] == "v2" && names[1] == "keys"
+}
+
+// nearEvents tells whether a path is one of the event API misspelled: other
+// letter case, or something behind the key. It may hold an event key.
+func nearEvents(segments []string) bool {
+	return strings.EqualFold(segments[0], "e") && (segments[0] != "e" || len(segments) > 2)
 }
 
 func (r *route) takes(segments []string) bool {

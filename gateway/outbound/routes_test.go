@@ -6,7 +6,7 @@ import (
 )
 
 func TestRouter_namesEveryPathOfTheProtocol(t *testing.T) {
-	rt := router{routeTable()}
+	rt := newRouter()
 	for request, want := range map[string]struct {
 		name string
 		cred credential
@@ -65,10 +65,13 @@ func TestRouter_namesEveryPathOfTheProtocol(t *testing.T) {
 		"GET /v2/keys%20":                     {"other", credNone},
 		"GET /v2/keysets":                     {"v2", credKey},
 		"GET /":                               {"other", credNone},
-		"POST /e":                             {"other", credNone},
+		"POST /e":                             {"event_keyless", credNone},
+		"POST /E/key":                         {"event_stray", credNone},
+		"POST /e/key/":                        {"event_stray", credNone},
+		"GET /E/key":                          {"other", credNone},
 		"GET /e/key":                          {"other", credNone},
-		"POST /e/key/more":                    {"other", credNone},
-		"POST /e/":                            {"other", credNone},
+		"POST /e/key/more":                    {"event_stray", credNone},
+		"POST /e/":                            {"event_keyless", credNone},
 		"PUT /fn/register":                    {"other", credNone},
 		"POST /fn/register/":                  {"other", credNone},
 		"DELETE /fn/remove":                   {"other", credNone},

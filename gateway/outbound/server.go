@@ -42,7 +42,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: o, creds: creds, router: router{routeTable()}, tickets: newTickets(), open: newTracker()}
+	s := &Server{opts: o, creds: creds, router: newRouter(), tickets: newTickets(), open: newTracker()}
 	s.app = fiber.New(fiber.Config{
 		StrictRouting:         true,
 		CaseSensitive:         true,
@@ -148,6 +148,12 @@ func (s *Server) serve(rc *fasthttp.RequestCtx, q *request) *refusal {
 	switch q.route.name {
 	case "register":
 		return s.register(rc, q)
+	case "event":
+		return s.event(rc, q)
+	case "event_keyless":
+		return noEventKey()
+	case "event_stray":
+		return noEventPath()
 	case "connect_gateway":
 		return s.worker(rc, q)
 	default:

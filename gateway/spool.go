@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/config"
+	"github.com/inngest-gateway/inngest-gateway/events/spool"
+)
+
+// Times of the spool that are nobody's to choose.
+const (
+	spoolOpTimeout = 10 * time.Second
+	spoolSweep     = 10 * time.Second
+	spoolRetryMin  = 200 * time.Millisecond // between attempts to open it
+	spoolRetryMax  = 10 * time.Second
+)
+
+// spoolFolder is where the embedded spool lies; one process may use it.
+func spoolFolder(c *config.Config) string { return filepath.Join(c.StateDir, "spool") }
+
+// newSpool returns nil where the configuration has no place for a spool.
+func newSpool(c *config.Config, now func() time.Time, log *slog.Logger) (*spool.Spool, error) {
+	s := c.Events.Spool
+	o := spool.Options{
+		URL:         s.URL.Reveal(),
+		Name:        s.Name,
+		Replicas:    s.Replicas,
+		MaxBytes:    int64(s.MaxBytes),
+		MaxAge:      s.MaxAge,
+		AckWait:     2*c.Events.Delivery.Timeout + spoolOpTimeout,
+		MaxInFlight: 4 * s.Concurrency,
+		OpTimeout:   spoolOpTimeout,
+		Sweep:       spoolSweep,
+		Now:         now,
+		Log:         log,
+	}
+	if o.URL == "" {
+		if c.StateDir == "" {
+			return nil, nil
+		}
+		o.Dir = spoolFolder(c)
+	}
+	return spool.New(o)
+}
+
+// openSpool opens a spool. The embedded one is locked first: two servers on one
+// folder would destroy what is in it. The function returned closes and unlocks.
+func openSpool(ctx context.Context, c *config.Config, s *spool.Spool) (closeAll func(), err error) {
+	unlock := func() {}
+	if c.Events.Spool.URL.IsZero() {
+		if unlock, err = lockFolder(spoolFolder(c)); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.Open(ctx); err != nil {
+		unlock()
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	return func() { s.Close(); unlock() }, nil
+}
+
+// OpenSpool opens the spool of a gateway that does not run, or that of an
+// external server, for the commands that work on dead letters. The function
+// returned closes it.
+func OpenSpool(ctx context.Context, c *config.Config, log *slog.Logger) (*spool.Spool, func(), error) {
+	s, err := newSpool(c, time.Now, log)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case s == nil:
+		return nil, nil, errors.New("the configuration has no spool: neither state_dir nor events.spool.url is set")
+	}
+	closeAll, err := openSpool(ctx, c, s)
+	return s, closeAll, err
+}
+
+// keepSpool opens the spool, again and again until that works, and serves it
+// until ctx ends. Until then events that Inngest does not take are refused: a
+// gateway that did not start at all would lose more.
+func (g *Gateway) keepSpool(ctx context.Context) error {
+	wait := spoolRetryMin
+	for {
+		closeAll, err := openSpool(ctx, g.cfg, g.spool)
+		if err == nil {
+			defer closeAll()
+			g.log.Info("spool is open")
+			g.spoolOpen.Store(true)
+			return g.drainSpool(ctx)
+		}
+		if ctx.Err() == nil {
+			g.log.Error("spool cannot be opened; it is tried again", "err", err, "wait", wait)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+			wait = min(2*wait, spoolRetryMax)
+		}
+	}
+}
+
+// drainSpool serves the open spool and brings to Inngest what is in it.
+func (g *Gateway) drainSpool(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	drained := make(chan error, 1)
+	go func() {
+		defer stop()
+		drained <- g.drainer.Run(ctx)
+	}()
+	err := g.spool.Run(ctx)
+	stop()
+	return errors.Join(err, <-drained)
+}
