@@ -125,12 +125,6 @@ type FunctionLimits struct {
 
 	// One value as JSON: a step's result, a variable, a request, the result.
 	Value Size `koanf:"value"`
-
-	// Cost of one evaluation of an expression; about one for each operation.
-	Expression int `koanf:"expression"`
-
-	// Events of one sendEvent.
-	Events int `koanf:"events"`
 }
 
 // DefaultFunctionApp returns a function app with every default there is. It is
@@ -152,7 +146,7 @@ func DefaultFunctionApp() FunctionApp {
 			Breaker:       app.Upstream.Breaker,
 			Probe:         Probe{Kind: ProbeTCP, Timeout: app.Upstream.Probe.Timeout},
 		},
-		Limits: FunctionLimits{Steps: 1000, Statements: 100_000, Value: 4 * MiB, Expression: 1_000_000, Events: 5000},
+		Limits: FunctionLimits{Steps: 1000, Statements: 100_000, Value: 4 * MiB},
 	}
 }
 
@@ -292,8 +286,6 @@ func (a FunctionApp) validate(p *problems, at string) {
 	between(p, at+".limits.steps", l.Steps, 1, 1000)
 	between(p, at+".limits.statements", l.Statements, 1, 100*mostCount)
 	between(p, at+".limits.value", l.Value, KiB, 4*MiB)
-	between(p, at+".limits.expression", l.Expression, 100, 1000*mostCount)
-	between(p, at+".limits.events", l.Events, 1, 5000)
 }
 
 func (b Backends) validate(p *problems, at string) {

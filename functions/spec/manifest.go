@@ -70,7 +70,7 @@ func (r *reading) reachable(to, at, text string) {
 func methods() []string { return []string{"get", "post", "put", "patch", "delete"} }
 
 // local makes the URLs of a manifest's steps that begin with "/" absolute. It
-// leaves alone what is no list of steps: bodies, events, results.
+// follows the keys that hold further steps, and leaves what they send alone.
 func (r *reading) local(source any) any {
 	if r.base == nil {
 		return source
@@ -83,24 +83,19 @@ func (r *reading) local(source any) any {
 		}
 		return list
 	case map[string]any:
-		m := make(map[string]any, len(v))
-		for key, one := range v {
-			text, isText := one.(string)
-			switch {
-			case isText && slices.Contains(methods(), key) && strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//"):
-				m[key] = origin(r.base) + text
-			case slices.Contains(values(), key):
-				m[key] = one
-			default:
-				m[key] = r.local(one)
+		m := maps.Clone(v)
+		for _, key := range []string{"then", "else", "cases", "do", "parallel", "try", "catch"} {
+			if inner, ok := m[key]; ok {
+				m[key] = r.local(inner)
+			}
+		}
+		for _, method := range []string{"get", "post", "put", "patch", "delete"} {
+			text, ok := m[method].(string)
+			if ok && strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//") {
+				m[method] = origin(r.base) + text
 			}
 		}
 		return m
 	}
 	return source
-}
-
-// values are keys of a step below which there are no steps.
-func values() []string {
-	return []string{"body", "headers", "query", "data", "set", "return", "fail", "sendEvent", "waitForEvent", "waitForSignal", "invoke", "fetch", "ai", "if"}
 }

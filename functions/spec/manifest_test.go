@@ -48,6 +48,25 @@ func TestReadManifest_refusesWhatItMayNotSay(t *testing.T) {
 	}
 }
 
+func TestReadManifest_takesStepsOfThePublisher(t *testing.T) {
+	const steps = `[{"id":"a","post":"/a","body":{"post":"/b"}},
+		{"if":"true","then":[{"id":"c","get":"/c?x=${event.data.x}"}],"else":[{"parallel":[{"id":"d","get":"/d"},[{"id":"e","get":"http://orders:8080/e"}]]}]}]`
+	text := `[{"id":"f","triggers":[{"event":"e"}],"steps":` + steps + `,"onFailure":{"steps":[{"id":"g","post":"/g"}]}}]`
+	all, problems := spec.Reader{App: "functions"}.ReadManifest([]byte(text), "http://orders:8080/base")
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if d := cmp.Diff([]string{"http://orders:8080"}, all[0].Origins()); d != "" {
+		t.Errorf("origins (-want +got):\n%s", d)
+	}
+	text = strings.Replace(text, "http://orders:8080/e", "http://evil/e", 1)
+	_, problems = spec.Reader{App: "functions"}.ReadManifest([]byte(text), "http://orders:8080")
+	want := `functions[0].steps is "http://evil", want a URL of http://orders:8080, which published it: a manifest cannot send the gateway elsewhere`
+	if problems.Error() != want {
+		t.Errorf("problems = %v, want %s", problems, want)
+	}
+}
+
 func TestReadManifest_takesReferencesLiterally(t *testing.T) {
 	r := spec.Reader{App: "functions", Secret: func(string) (string, string) { t.Error("a manifest read a secret"); return "x", "" }}
 	all, problems := r.ReadManifest([]byte(`[{"id":"f","triggers":[{"event":"e"}],"endpoint":{"url":"/f","headers":{"X-Key":"env:HOME"}}}]`), "http://orders:8080")

@@ -215,7 +215,8 @@ func TestRead_tellsEveryProblem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/wrong.golden", strings.Join(problemsOf(t, spec.Reader{App: "functions"}, decoded(t, string(text))), "\n")+"\n")
+	r := spec.Reader{App: "functions", Secret: func(string) (string, string) { return "", "a variable that is set" }}
+	golden(t, "testdata/wrong.golden", strings.Join(problemsOf(t, r, decoded(t, string(text))), "\n")+"\n")
 }
 
 func TestRead_wantsAnAppWhereThereAreSeveral(t *testing.T) {
