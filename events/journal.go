@@ -53,6 +53,12 @@ type journal struct {
 	synced  uint64 // appends that are on disk
 }
 
+// newJournal makes a journal whose first append begins a file: whoever makes one
+// and does not use it has nothing to close.
+func newJournal(dir string, window time.Duration, records int) *journal {
+	return &journal{dir: dir, window: window, records: records, broken: true}
+}
+
 // seedEntry is what is known of a request that came with a seed.
 type seedEntry struct {
 	seed  inngest.Seed // of its first event

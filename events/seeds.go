@@ -36,7 +36,7 @@ func newSeedTable(o *Options) *seedTable {
 		busy:    map[digest]chan struct{}{},
 	}
 	if o.SeedDir != "" {
-		t.journal = &journal{dir: o.SeedDir, window: o.SeedWindow, records: 2 * o.MaxSeeds}
+		t.journal = newJournal(o.SeedDir, o.SeedWindow, 2*o.MaxSeeds)
 	}
 	return t
 }
@@ -46,16 +46,12 @@ func (t *seedTable) open() error {
 	if t.journal == nil {
 		return nil
 	}
-	now := t.now()
-	damaged, err := t.journal.load(t.known, now)
+	damaged, err := t.journal.load(t.known, t.now())
 	if err != nil {
 		return fmt.Errorf("events: remembered seeds: %w", err)
 	}
 	if damaged > 0 {
 		t.log.Warn("remembered seeds damaged", "records", damaged)
-	}
-	if err := t.journal.begin(t.known, now); err != nil {
-		return fmt.Errorf("events: remembered seeds: %w", err)
 	}
 	return nil
 }

@@ -32,9 +32,12 @@ func (p *Plane) finish(ctx context.Context, b *batch, spill bool) {
 		p.store(ctx, b, b.whole(), own)
 	case p.o.Mode == ModeNone:
 		p.insist(ctx, b)
-	case spill || ctx.Err() != nil || !p.o.Sender.Up(b.Environment):
-		p.store(ctx, b, b.whole(), own)
+	case spill || ctx.Err() != nil:
 		b.spooled = true
+		p.store(ctx, b, b.whole(), own)
+	case !p.o.Sender.Up(b.Environment):
+		p.spooling(env, b, deliver.ErrDown)
+		p.store(ctx, b, b.whole(), own)
 	default:
 		p.try(ctx, env, b, own)
 	}
@@ -66,12 +69,16 @@ func (p *Plane) assign(b *batch) own {
 		return o
 	}
 	if o.err = p.seeds.assign(b); o.err != nil {
-		p.o.Metrics.SeedErrors.WithLabelValues().Inc()
-		if leftOut, ok := p.logs.seeds.allow(); ok {
-			p.o.Log.Error("seeds of callers not stored", "err", o.err, "left_out", leftOut)
-		}
+		p.seedError(o.err)
 	}
 	return o
+}
+
+func (p *Plane) seedError(err error) {
+	p.o.Metrics.SeedErrors.WithLabelValues().Inc()
+	if leftOut, ok := p.logs.seeds.allow(); ok {
+		p.o.Log.Error("seeds of callers not stored", "err", err, "left_out", leftOut)
+	}
 }
 
 // try sends a batch once; what Inngest does not take goes to the spool. A key
@@ -92,11 +99,19 @@ func (p *Plane) try(ctx context.Context, env *environment, b *batch, o own) {
 		}
 		return
 	}
-	if ctx.Err() == nil && env.spooling.CompareAndSwap(false, true) {
-		p.o.Log.Warn("events go to the spool", "environment", b.Environment, "key", b.KeyID, "err", r.Err)
+	if ctx.Err() == nil {
+		p.spooling(env, b, r.Err)
 	}
 	b.spooled = true
 	p.store(ctx, b, r.Left, o)
+}
+
+// spooling notes that Inngest does not take a batch, and says so the first time.
+func (p *Plane) spooling(env *environment, b *batch, why error) {
+	b.spooled = true
+	if env.spooling.CompareAndSwap(false, true) {
+		p.o.Log.Warn("events go to the spool", "environment", b.Environment, "key", b.KeyID, "err", why)
+	}
 }
 
 // store puts ranges of a batch into the spool.
@@ -104,11 +119,7 @@ func (p *Plane) store(ctx context.Context, b *batch, ranges []deliver.Range, o o
 	// The answers depend on it, also when the gateway stops: the spool has a
 	// limit of its own for each operation.
 	ctx = context.WithoutCancel(ctx)
-	err := o.err
-	if err == nil && o.any {
-		// If the power fails now, a repeat must not get other ids.
-		err = p.seeds.sync()
-	}
+	err := p.remembered(o)
 	if err == nil {
 		err = p.o.Keys.keep(b.Environment, b.KeyID)
 	}
@@ -138,6 +149,26 @@ func (p *Plane) store(ctx context.Context, b *batch, ranges []deliver.Range, o o
 			p.o.Log.Error("events not stored", "environment", b.Environment, "key", b.KeyID, "events", b.events, "err", err, "left_out", leftOut)
 		}
 	}
+}
+
+// remembered returns when the seeds of a batch's callers are on disk: if the power
+// fails after the batch is, a repeat must not get other ids. Where that does not
+// work mode durable takes nothing; mode hybrid would rather risk that than the
+// events.
+func (p *Plane) remembered(o own) error {
+	if !o.any {
+		return nil
+	}
+	err := o.err
+	if err == nil {
+		if err = p.seeds.sync(); err != nil {
+			p.seedError(err)
+		}
+	}
+	if p.o.Mode != ModeDurable {
+		return nil
+	}
+	return err
 }
 
 // insist sends a batch until Inngest has all of it or Options.GiveUp has passed:
