@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,12 +36,36 @@ what would be accepted. Exits 1 if there is any.`,
 			if from == "" {
 				from = "configuration from the environment and flags"
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good, %s\n", from, counted(len(cfg.Apps), "app"))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good, %s\n", from, contents(cfg))
 			return err
 		},
 	}
 	addConfigFlags(cmd, &file)
 	return cmd
+}
+
+// contents says what a configuration serves.
+func contents(cfg *config.Config) string {
+	var parts []string
+	if len(cfg.Apps) > 0 {
+		parts = append(parts, counted(len(cfg.Apps), "app"))
+	}
+	if len(cfg.Functions) > 0 {
+		parts = append(parts, counted(len(cfg.Functions), "function"))
+	}
+	if published := publishers(cfg); published > 0 {
+		parts = append(parts, "those that "+counted(published, "backend")+" may publish")
+	}
+	return cmp.Or(strings.Join(parts, ", "), "no functions")
+}
+
+// publishers counts the backends that are asked for functions.
+func publishers(cfg *config.Config) int {
+	n := 0
+	for _, a := range cfg.FunctionApps {
+		n += len(a.Discover.URLs)
+	}
+	return n
 }
 
 // counted writes a number of things.

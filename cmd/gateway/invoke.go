@@ -16,22 +16,47 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/inngest-gateway/inngest-gateway/config"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 	"github.com/inngest-gateway/inngest-gateway/signature"
 )
 
 func newInvokeCommand(e env) *cobra.Command {
-	var key, function, event, data, step string
+	var key, function, event, data, step, whole, file string
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use:   "invoke URL --fn APP-FUNCTION",
-		Short: "Send one signed call request to an app, or through a gateway, and show the answer",
-		Long: `Makes a call request as Inngest would at the start of a run, signs it and sends
-it to the URL of an app or of a gateway. The answer is shown as it comes. The
-function really runs, up to its first step.`,
-		Example: `  gateway invoke http://127.0.0.1:3000/api/inngest --fn shop-confirm-order --event order.created --data '{"orderId": 7}'`,
-		Args:    takes(1, "URL"),
+		Use:   "invoke URL --fn APP-FUNCTION | --function FUNCTION",
+		Short: "Run a function of a configuration, or send an app one signed call request",
+		Long: `With --function: runs one function from its first step to its end and prints
+what happens, a line a step, then the result as JSON. It does so between the
+gateway of the configuration and an in-memory Inngest server, as "gateway dev"
+has it; no other Inngest hears of it. Exits 1 if the run fails.
+
+With a URL and --fn: makes a call request as Inngest would at the start of a
+run, signs it and sends it to the URL of an app or of a gateway. The answer is
+shown as it comes. The function really runs, up to its first step.`,
+		Example: `  gateway invoke --function process-order --config gateway.yaml --data '{"orderId": 7}'
+  gateway invoke http://127.0.0.1:3000/api/inngest --fn shop-confirm-order --event order.created --data '{"orderId": 7}'`,
+		Args: takes(0, "URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if whole != "" {
+				if len(args) > 0 || function != "" {
+					return usageError{errors.New("invoke: --function runs a function of the configuration: it takes no URL and no --fn")}
+				}
+				object, err := e.jsonObject(data)
+				if err != nil {
+					return fmt.Errorf("invoke: --data must be a JSON object: %w", err)
+				}
+				if !cmd.Flags().Changed("event") {
+					event = ""
+				}
+				ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+				defer cancel()
+				return e.invokeWhole(ctx, config.Sources{File: file, Env: e.environ, Flags: cmd.Flags()}, whole, event, object)
+			}
+			if len(args) == 0 {
+				return usageError{fmt.Errorf("URL or --function is missing; see %s --help", cmd.CommandPath())}
+			}
 			if function == "" {
 				return usageError{errors.New("invoke: --fn is missing: the function's full id, app id first")}
 			}
@@ -57,12 +82,14 @@ function really runs, up to its first step.`,
 			return showAnswer(cmd.OutOrStdout(), resp)
 		},
 	}
+	addConfigFlags(cmd, &file)
+	cmd.Flags().StringVar(&whole, "function", "", "`ID` of a function of the configuration to run")
 	cmd.Flags().StringVar(&key, "key", "", "signing `KEY`, as env:NAME or file:PATH (default env:"+signingKeyVariable+")")
 	cmd.Flags().StringVar(&function, "fn", "", "full `ID` of the function, app id first")
 	cmd.Flags().StringVar(&event, "event", "gateway/invoke", "`NAME` of the event that triggers the run")
 	cmd.Flags().StringVar(&data, "data", "{}", "the event's data, a `JSON` object; \"-\" reads standard input")
 	cmd.Flags().StringVar(&step, "step", inngest.TargetAny, "hashed `ID` of a step to target")
-	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for the answer")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for the answer, or for the run to end")
 	return cmd
 }
 

@@ -6,7 +6,8 @@
 //	gateway sign      sign a body, as Inngest signs call requests
 //	gateway verify    verify the signature of a body
 //	gateway send      send an event
-//	gateway invoke    send one signed call request to an app and show the answer
+//	gateway invoke    run one function, or send an app one signed call request
+//	gateway functions list the functions that a running gateway serves itself
 //	gateway types     print types for events with a schema
 //	gateway spool     list, show, replay and drop dead letters
 //	gateway keys      make local keys for an app
@@ -133,7 +134,7 @@ command line is wrong.`,
 	root.AddCommand(
 		newRunCommand(e), newDevCommand(e), newCheckCommand(e),
 		newSignCommand(e), newVerifyCommand(e), newSendCommand(e), newInvokeCommand(e),
-		newTypesCommand(e), newSpoolCommand(e),
+		newFunctionsCommand(e), newTypesCommand(e), newSpoolCommand(e),
 		newKeysCommand(e), newHealthCommand(e), newVersionCommand(e),
 	)
 	root.SetHelpCommand(newHelpCommand())

@@ -88,6 +88,8 @@ func serveEvents(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case "/e/page":
 		io.WriteString(w, "<html>Inngest</html>")
+	case "/status":
+		http.ServeFile(w, r, "testdata/status.json")
 	case "/readyz":
 		w.WriteHeader(http.StatusServiceUnavailable)
 		io.WriteString(w, `{"status":"not ready","checks":[]}`)
