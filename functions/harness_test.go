@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,7 +75,7 @@ func newWorld(t testing.TB, s setup, list ...functions.Function) *world {
 	w.devURL = server.URL
 	w.api = &apiClient{base: server.URL, key: parseKey(t), client: server.Client()}
 
-	w.front = &front{t: t, key: parseKey(t), host: w.newHost(s, list...)}
+	w.front = &front{t: t, open: map[int]context.CancelFunc{}, key: parseKey(t), host: w.newHost(s, list...)}
 	app := httptest.NewServer(w.front)
 	t.Cleanup(app.Close)
 	w.appURL = app.URL + "/api/functions"
@@ -175,6 +176,7 @@ type front struct {
 	seen []exchange
 	cut  func(n int) bool // the n-th call, from 0, is answered to nobody
 	n    int
+	open map[int]context.CancelFunc // calls that are being answered, by number
 }
 
 // An exchange is a call and its answer.
@@ -196,15 +198,29 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Lock()
 	host, cut := f.host, false
+	there, hangUp := context.WithCancel(context.Background())
+	defer hangUp()
 	if r.Method == http.MethodPost {
 		cut = f.cut != nil && f.cut(f.n)
+		f.open[f.n] = hangUp
+		defer func(n int) { f.mu.Lock(); delete(f.open, n); f.mu.Unlock() }(f.n)
 		f.n++
 	}
 	f.mu.Unlock()
-	a, err := host.Do(context.WithoutCancel(r.Context()), &call.Call{
-		App: "shop", Method: r.Method, Target: []byte(r.URL.RequestURI()), Head: head.Bytes(), Body: body, Received: time.Now(),
-		Gone: func() bool { return r.Context().Err() != nil },
-	})
+	done := make(chan struct{})
+	var a *call.Answer
+	go func() {
+		defer close(done)
+		a, err = host.Do(context.Background(), &call.Call{
+			App: "shop", Method: r.Method, Target: []byte(r.URL.RequestURI()), Head: head.Bytes(), Body: body, Received: time.Now(),
+			Gone: func() bool { return there.Err() != nil },
+		})
+	}()
+	select {
+	case <-done:
+	case <-there.Done():
+		panic(http.ErrAbortHandler)
+	}
 	if err != nil || cut {
 		panic(http.ErrAbortHandler)
 	}
@@ -231,6 +247,16 @@ func (f *front) posts() []exchange {
 		}
 	}
 	return out
+}
+
+// hangUp loses the connections of all calls that are being answered: what a
+// gateway that was killed does to them.
+func (f *front) hangUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, cut := range f.open {
+		cut()
+	}
 }
 
 // swap puts another host in the place of the one that answers.
@@ -277,6 +303,39 @@ func (c *apiClient) Ask(ctx context.Context, method, path string, body []byte) (
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, answer, err
+}
+
+// A lossyAPI asks, and loses every second answer.
+type lossyAPI struct {
+	*apiClient
+	asks atomic.Int32
+}
+
+func (c *lossyAPI) Ask(ctx context.Context, method, path string, body []byte) (int, []byte, error) {
+	status, answer, err := c.apiClient.Ask(ctx, method, path, body)
+	if c.asks.Add(1)%2 == 1 {
+		return 0, nil, io.ErrUnexpectedEOF
+	}
+	return status, answer, err
+}
+
+// leave begins a host's end and tells when it has ended.
+func leave(t testing.TB, h *functions.Host) <-chan error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for late := soon(t); !h.Status().Leaving; {
+		select {
+		case <-tick.C:
+		case <-late.Done():
+			t.Fatal("the host does not leave")
+		}
+	}
+	return ended
 }
 
 func (c *apiClient) count(method, part string) int {

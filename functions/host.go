@@ -199,6 +199,7 @@ func (h *Host) call(ctx context.Context, c *call.Call, query url.Values) (*call.
 type Status struct {
 	App       string           `json:"app"`
 	Calls     int              `json:"in_flight_calls"` // being answered
+	Leaving   bool             `json:"leaving"`         // the context of Run has ended
 	Functions []FunctionStatus `json:"functions"`
 }
 
@@ -220,7 +221,7 @@ type FunctionStatus struct {
 // Status tells what the host serves.
 func (h *Host) Status() Status {
 	h.mu.Lock()
-	s := Status{App: h.opts.App, Calls: h.calls}
+	s := Status{App: h.opts.App, Calls: h.calls, Leaving: h.leaves.Load()}
 	h.mu.Unlock()
 	for _, f := range h.set.Load().list {
 		s.Functions = append(s.Functions, f.status())
