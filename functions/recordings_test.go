@@ -79,14 +79,19 @@ func newHost(t testing.TB, with func(*functions.Options), list ...functions.Func
 // post calls a host.
 func post(t testing.TB, h *functions.Host, query, body string) *call.Answer {
 	t.Helper()
-	a, err := h.Do(context.Background(), &call.Call{
-		App: "shop", Method: http.MethodPost, Target: []byte("/api/functions" + query), Body: []byte(body), Received: time.Now(),
-	})
+	a, err := h.Do(context.Background(), callOf(query, body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(a.Release)
 	return a
+}
+
+// callOf is a call as it comes out of the gateway's front.
+func callOf(query, body string) *call.Call {
+	return &call.Call{
+		App: "shop", Method: http.MethodPost, Target: []byte("/api/functions" + query), Body: []byte(body), Received: time.Now(),
+	}
 }
 
 // A driver is made of functions.
