@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -19,9 +18,6 @@ const (
 	spoolRetryMin  = 200 * time.Millisecond // between attempts to open it
 	spoolRetryMax  = 10 * time.Second
 )
-
-// spoolFolder is where the embedded spool lies; one process may use it.
-func spoolFolder(c *config.Config) string { return filepath.Join(c.StateDir, "spool") }
 
 // newSpool returns nil where the configuration has no place for a spool.
 func newSpool(c *config.Config, now func() time.Time, log *slog.Logger) (*spool.Spool, error) {
@@ -43,25 +39,9 @@ func newSpool(c *config.Config, now func() time.Time, log *slog.Logger) (*spool.
 		if c.StateDir == "" {
 			return nil, nil
 		}
-		o.Dir = spoolFolder(c)
+		o.Dir = filepath.Join(c.StateDir, "spool")
 	}
 	return spool.New(o)
-}
-
-// openSpool opens a spool. The embedded one is locked first: two servers on one
-// folder would destroy what is in it. The function returned closes and unlocks.
-func openSpool(ctx context.Context, c *config.Config, s *spool.Spool) (closeAll func(), err error) {
-	unlock := func() {}
-	if c.Events.Spool.URL.IsZero() {
-		if unlock, err = lockFolder(spoolFolder(c)); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.Open(ctx); err != nil {
-		unlock()
-		return nil, fmt.Errorf("spool: %w", err)
-	}
-	return func() { s.Close(); unlock() }, nil
 }
 
 // OpenSpool opens the spool of a gateway that does not run, or that of an
@@ -75,8 +55,10 @@ func OpenSpool(ctx context.Context, c *config.Config, log *slog.Logger) (*spool.
 	case s == nil:
 		return nil, nil, errors.New("the configuration has no spool: neither state_dir nor events.spool.url is set")
 	}
-	closeAll, err := openSpool(ctx, c, s)
-	return s, closeAll, err
+	if err := s.Open(ctx); err != nil {
+		return nil, nil, err
+	}
+	return s, s.Close, nil
 }
 
 // keepSpool opens the spool, again and again until that works, and serves it
@@ -85,9 +67,9 @@ func OpenSpool(ctx context.Context, c *config.Config, log *slog.Logger) (*spool.
 func (g *Gateway) keepSpool(ctx context.Context) error {
 	wait := spoolRetryMin
 	for {
-		closeAll, err := openSpool(ctx, g.cfg, g.spool)
+		err := g.spool.Open(ctx)
 		if err == nil {
-			defer closeAll()
+			defer g.spool.Close()
 			g.log.Info("spool is open")
 			g.spoolOpen.Store(true)
 			return g.drainSpool(ctx)
