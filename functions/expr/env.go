@@ -79,7 +79,7 @@ func (e *Env) Compile(text string) (*Expr, error) {
 	if err != nil {
 		return nil, &SyntaxError{Text: text, Line: 1, Column: 1, Message: err.Error()}
 	}
-	return &Expr{text: text, program: program, ast: compiled.NativeRep()}, nil
+	return &Expr{text: strings.TrimSpace(text), program: program, ast: compiled.NativeRep()}, nil
 }
 
 // String returns the expression's text.

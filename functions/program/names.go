@@ -3,7 +3,6 @@ package program
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/inngest-gateway/inngest-gateway/functions/expr"
 )
@@ -115,24 +114,10 @@ func (c *compiler) members(x *expr.Expr, at, of string, known map[string]bool, w
 		if known[m.Name] {
 			continue
 		}
-		names := slices.Sorted(maps.Keys(known))
-		hint := want
-		if dashed := withDash(m.Name, names); dashed != "" {
-			hint = of + `["` + dashed + `"]: without quotes the dash is a minus`
-		} else if close := nearest(m.Name, names); close != "" {
-			hint += "; " + of + "." + close + " is one"
+		if close := nearest(m.Name, slices.Sorted(maps.Keys(known))); close != "" {
+			c.add(at, of+"."+m.Name, "%s, perhaps %s.%s", want, of, close)
+			continue
 		}
-		c.add(at, of+"."+m.Name, "%s", hint)
+		c.add(at, of+"."+m.Name, "%s", want)
 	}
-}
-
-// withDash returns the name that goes on with a dash where a shorter one was
-// read.
-func withDash(short string, names []string) string {
-	for _, name := range names {
-		if strings.HasPrefix(name, short+"-") {
-			return name
-		}
-	}
-	return ""
 }

@@ -39,7 +39,7 @@ func (c *compiler) unknown(at, key string, known []string) {
 func (c *compiler) template(source any, at string, v *view, where place) *expr.Template {
 	t, wrong := v.env.Template(source)
 	for _, e := range wrong {
-		c.syntax(at+e.Path, e.Err)
+		c.syntax(at+e.Path, e.Err, v)
 	}
 	if t == nil {
 		return nil
@@ -75,13 +75,19 @@ func (c *compiler) expression(source any, at string, v *view) *expr.Template {
 	}
 	// As a template, so that both ways give the same.
 	if _, err := v.env.Compile(text); err != nil {
-		c.syntax(at, err.(*expr.SyntaxError))
+		c.syntax(at, err.(*expr.SyntaxError), v)
 		return nil
 	}
 	return c.template("${"+text+"\n}", at, v, decides)
 }
 
-func (c *compiler) syntax(at string, err *expr.SyntaxError) {
+func (c *compiler) syntax(at string, err *expr.SyntaxError, v *view) {
+	for _, name := range slices.Sorted(maps.Keys(v.steps)) {
+		if strings.Contains(name, "-") && strings.Contains(err.Text, "steps."+name) {
+			c.add(at, err.Text, `steps[%q] for steps.%s: without quotes the dash is a minus`, name, name)
+			return
+		}
+	}
 	c.add(at, err.Text, "an expression without fault: %v", err)
 }
 

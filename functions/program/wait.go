@@ -125,7 +125,7 @@ func (c *compiler) waitForEvent(m map[string]any, at string, v *view) statement 
 func (c *compiler) serverExpr(text, at string, v *view) *expr.ServerExpr {
 	x, err := v.env.ServerExpr(text, c.server)
 	if err != nil {
-		c.syntax(at, err.(*expr.SyntaxError))
+		c.syntax(at, err.(*expr.SyntaxError), v)
 		return nil
 	}
 	for _, inner := range x.Exprs() {
