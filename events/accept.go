@@ -44,8 +44,7 @@ func (p *Plane) accept(ctx context.Context, env *environment, r *Request) (Answe
 		return (&failure{inngest.CodeUnauthorized, "Event key not found: the request has none", 0}).answer(), outcomeInvalid
 	}
 	d := deliver.Destination{Environment: r.Environment, Branch: r.Branch, KeyID: p.o.Keys.note(r.Environment, r.Key)}
-	// As on the server, a seed that cannot be read is none.
-	if _, err := inngest.ParseSeed(r.Seed); r.Seed == "" || err != nil {
+	if !readable(r.Seed) {
 		return p.take(ctx, env, d, r, nil)
 	}
 	k := requestDigest(d, r)
@@ -70,6 +69,16 @@ func (p *Plane) accept(ctx context.Context, env *environment, r *Request) (Answe
 		}
 		return p.take(ctx, env, d, r, own)
 	}
+}
+
+// readable tells whether a request has a seed. As on the server, one that cannot
+// be read is none.
+func readable(seed string) bool {
+	if seed == "" {
+		return false
+	}
+	_, err := inngest.ParseSeed(seed)
+	return err == nil
 }
 
 // ownSeed is that of a request whose caller sent one.
@@ -118,10 +127,27 @@ func (it *item) answer() (Answer, outcome) {
 	switch {
 	case len(it.refused) > 0:
 		return refused(it.ids(), it.refused), outcomeRefused
+	case it.batch.others != nil:
+		return accepted(it.ids()), outcomeTaken
 	case it.batch.spooled:
-		return accepted(it.ids()), outcomeSpooled
+		return it.accepted(), outcomeSpooled
 	}
-	return accepted(it.ids()), outcomeTaken
+	return it.accepted(), outcomeTaken
+}
+
+// accepted is the answer with the ids that the seed gives, and what nearly every
+// request gets: it makes no texts in between.
+func (it *item) accepted() Answer {
+	seed := it.batch.seed.From(it.offset + 1)
+	body := append(make([]byte, 0, 32+29*len(it.events)), `{"ids":["`...)
+	for n := range it.events {
+		if n > 0 {
+			body = append(body, `","`...)
+		}
+		body = seed.AppendID(body, n+1)
+	}
+	body = append(body, `"]`...)
+	return Answer{Status: http.StatusOK, ContentType: intake.AnswerType, Body: append(body, ",\"status\":200}\n"...)}
 }
 
 // read reads and checks the events of a request.

@@ -41,6 +41,8 @@ type Keys struct {
 	dir        string
 	max        int
 	configured map[string][]string
+	ids        map[keyName]int      // of configured keys: their positions
+	texts      map[[2]string]string // environment and text of configured keys: their ids
 
 	mu    sync.Mutex
 	clock uint64
@@ -68,7 +70,14 @@ func NewKeys(o KeysOptions) (*Keys, error) {
 	if o.Max <= 0 {
 		return nil, fmt.Errorf("events: Max is %d, must be above 0", o.Max)
 	}
-	k := &Keys{dir: o.Dir, max: o.Max, configured: o.Configured, known: map[keyName]*knownKey{}}
+	k := &Keys{dir: o.Dir, max: o.Max, configured: o.Configured, known: map[keyName]*knownKey{}, ids: map[keyName]int{}, texts: map[[2]string]string{}}
+	for environment, keys := range o.Configured {
+		for i, key := range keys {
+			id := deliver.KeyID(key)
+			k.ids[keyName{environment, id}] = i
+			k.texts[[2]string{environment, key}] = id
+		}
+	}
 	if o.Dir == "" {
 		return k, nil
 	}
@@ -99,7 +108,7 @@ func (k *Keys) read() error {
 // Dir nothing but such ids is ever spooled.
 func (k *Keys) EventKeys(environment, keyID string) (keys []string, ok bool) {
 	configured := k.configured[environment]
-	if i := k.configuredAs(environment, keyID); i >= 0 {
+	if i, ok := k.ids[keyName{environment, keyID}]; ok {
 		if i == 0 {
 			return configured, true
 		}
@@ -117,23 +126,18 @@ func (k *Keys) EventKeys(environment, keyID string) (keys []string, ok bool) {
 	return nil, false
 }
 
-// configuredAs returns the position of a key among those configured, -1 if it
-// is none of them.
-func (k *Keys) configuredAs(environment, keyID string) int {
-	return slices.IndexFunc(k.configured[environment], func(key string) bool { return deliver.KeyID(key) == keyID })
-}
-
 func (k *Keys) isConfigured(environment, keyID string) bool {
-	return k.configuredAs(environment, keyID) >= 0
+	_, ok := k.ids[keyName{environment, keyID}]
+	return ok
 }
 
 // note remembers the key of a request, for as long as the process runs and there
 // is room, and returns its id.
 func (k *Keys) note(environment, key string) string {
-	id := deliver.KeyID(key)
-	if slices.Contains(k.configured[environment], key) {
+	if id, ok := k.texts[[2]string{environment, key}]; ok {
 		return id
 	}
+	id := deliver.KeyID(key)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.clock++

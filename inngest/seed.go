@@ -47,14 +47,25 @@ func (s Seed) String() string {
 // ID returns the id of the n-th event of a request to /e, n from 1: the ULID
 // of Millis and of the entropy whose last four bytes are incremented by n. The
 // n-th event of /invoke has ID(n-1): there the server counts from 0.
-func (s Seed) ID(n int) string {
+func (s Seed) ID(n int) string { return s.ulid(n).String() }
+
+// AppendID appends the text of ID.
+func (s Seed) AppendID(dst []byte, n int) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, ulid.EncodedSize)...)
+	// It can fail only where there is no room.
+	_ = s.ulid(n).MarshalTextTo(dst[at:])
+	return dst
+}
+
+func (s Seed) ulid(n int) ulid.ULID {
 	s = s.add(n)
 	var id ulid.ULID
 	// Both calls can fail only for a time beyond the year 10889 or an entropy
 	// of another length.
 	_ = id.SetTime(s.Millis)
 	_ = id.SetEntropy(s.Entropy[:])
-	return id.String()
+	return id
 }
 
 // From returns the seed of the request that carries the events from position

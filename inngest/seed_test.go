@@ -35,6 +35,9 @@ func TestSeed_foretellsEveryRecordedID(t *testing.T) {
 			if got := seed.ID(i + 1); got != want {
 				t.Errorf("%s: ID(%d) = %s, want %s", x.Name, i+1, got, want)
 			}
+			if got := string(seed.AppendID([]byte("id "), i+1)); got != "id "+want {
+				t.Errorf("%s: AppendID(%d) = %q, want %s", x.Name, i+1, got, want)
+			}
 			if got := seed.From(i + 1).ID(1); got != want {
 				t.Errorf("%s: From(%d).ID(1) = %s, want %s", x.Name, i+1, got, want)
 			}
