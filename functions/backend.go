@@ -75,7 +75,8 @@ func reserved(name string) bool {
 }
 
 // post sends one JSON body and reads the answer by the table in the package's
-// documentation. key is the same for every attempt at the same thing.
+// documentation. key is the same for every attempt at the same thing, empty
+// where nothing is done.
 func (b *Backend) post(ctx context.Context, r *run.Run, key string, body []byte) run.Result {
 	ctx, cancel := context.WithTimeoutCause(ctx, b.Timeout, run.ErrTimeout)
 	defer cancel()

@@ -76,7 +76,7 @@ import (
 //     fewer steps than there are. Only requests with run do something.
 //   - The same event and the same steps give the same answer.
 //   - A run request may come twice if an answer was lost: Idempotency-Key is the
-//     same for both.
+//     same for both. Questions have none.
 //
 // A question that is answered with a status of 400 or more fails the function,
 // by the same table.
@@ -181,7 +181,7 @@ func (c *Conversation) ask(ctx context.Context, r *run.Run, known map[string]tol
 	if err != nil {
 		return nil, run.Invalid("The question cannot be written as JSON: %v.", err)
 	}
-	result := c.backend.post(ctx, r, r.ID, body)
+	result := c.backend.post(ctx, r, "", body)
 	if result.Failure != nil {
 		return nil, result.Failure
 	}

@@ -128,9 +128,11 @@ func TestConversation_passesOverStepsThatHaveEnded(t *testing.T) {
 }
 
 func TestConversation_tellsBackendWhatItIsFor(t *testing.T) {
-	k := &talker{
-		next: inOrder(func(*question) any { return nil }, m{"id": "pay, ü", "run": m{"n": 1}}),
-		run:  func(q *question) (int, any) { return http.StatusOK, string(q.Input) },
+	k := &talker{next: inOrder(func(*question) any { return nil }, m{"id": "pay, ü", "run": m{"n": 1}})}
+	var h http.Header
+	k.run = func(q *question) (int, any) {
+		h = k.header
+		return http.StatusOK, string(q.Input)
 	}
 	b := newBackend(t, k)
 	b.Header = []functions.Header{{Name: "Authorization", Value: "Bearer x"}}
@@ -139,9 +141,11 @@ func TestConversation_tellsBackendWhatItIsFor(t *testing.T) {
 	r := w.start("t/told", m{})
 	completed(t, r, `null`)
 	wantJSON(t, "step", r.Steps[inngest.HashStepID("pay, ü", 0)], `{"data":"{\"n\":1}"}`)
-	h := k.header
+	if got := k.header.Get("Idempotency-Key"); got != "" {
+		t.Errorf("Idempotency-Key of a question = %q, want none", got)
+	}
 	for name, want := range map[string]string{
-		"Idempotency-Key": r.ID, "Authorization": "Bearer x", "Content-Type": "application/json", "User-Agent": "inngest-gateway",
+		"Idempotency-Key": r.ID + "/pay,%20%C3%BC", "Authorization": "Bearer x", "Content-Type": "application/json", "User-Agent": "inngest-gateway",
 	} {
 		if got := h.Get(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)

@@ -71,8 +71,9 @@
 // # Requests to backends
 //
 // Each has Content-Type: application/json, Idempotency-Key (the run's id, for a
-// step followed by "/" and the step's id: the same for all attempts), the
-// traceparent of the call, and X-Inngest-Signature where a key is configured.
+// step followed by "/" and the step's id: the same for all attempts; the
+// questions of a conversation have none), the traceparent of the call, and
+// X-Inngest-Signature where a key is configured.
 //
 // Conversations are described at [Conversation].
 package functions

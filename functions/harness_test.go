@@ -103,6 +103,9 @@ func (w *world) newHost(s setup, list ...functions.Function) *functions.Host {
 	return h
 }
 
+// origin is the scheme and host at which the host is called.
+func (w *world) origin() string { return strings.TrimSuffix(w.appURL, "/api/functions") }
+
 // start sends an event and returns the run that it starts, when that has ended.
 // The clock jumps over whatever the run waits for.
 func (w *world) start(name string, data any) devserver.Run {

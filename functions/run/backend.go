@@ -19,8 +19,15 @@ import (
 // ErrTimeout is the cause of a context in which a backend had no more time.
 var ErrTimeout = errors.New("the function's time for one request is over")
 
-// firstBytes is how much of a backend's answer an error quotes.
-const firstBytes = 2 << 10
+// How many bytes an error keeps of what a backend says: it goes to the server
+// and back with each call of the run.
+const (
+	firstBytes = 2 << 10 // of a body that is no error in JSON
+	maxName    = 256
+	maxMessage = 16 << 10
+	maxStack   = 64 << 10
+	maxData    = 256 << 10 // more is left out
+)
 
 // Judge makes a result of a backend's answer, by the one table that all kinds of
 // functions have: see the documentation of package functions. Nothing in the
@@ -92,10 +99,12 @@ func failureOf(a *call.Answer, now time.Time) *Failure {
 		Data    json.RawMessage `json:"data"`
 	}
 	if json.Unmarshal(a.Body, &said) == nil {
-		f.Name = firstText(f.Name, said.Name, said.Title)
-		f.Message = firstText(f.Message, said.Message, said.Detail, said.Error)
-		f.Stack = firstText("", said.Stack)
-		f.Data = bytes.Clone(said.Data)
+		f.Name = cut(firstText(f.Name, said.Name, said.Title), maxName)
+		f.Message = cut(firstText(f.Message, said.Message, said.Detail, said.Error), maxMessage)
+		f.Stack = cut(firstText("", said.Stack), maxStack)
+		if len(said.Data) <= maxData {
+			f.Data = bytes.Clone(said.Data)
+		}
 	}
 	if f.Message == "" {
 		f.Message = fmt.Sprintf("The backend answered %d %s.", a.Status, http.StatusText(a.Status))
@@ -127,10 +136,19 @@ func firstText(otherwise string, values ...json.RawMessage) string {
 
 // quote returns the beginning of a body as a text.
 func quote(body []byte) string {
-	if len(body) > firstBytes {
-		body = body[:firstBytes]
+	text := string(body[:min(len(body), firstBytes+utf8.UTFMax)])
+	return strings.TrimSpace(strings.ToValidUTF8(cut(text, firstBytes), "\uFFFD"))
+}
+
+// cut returns at most n bytes of a text, and no half of a character.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
 	}
-	return strings.TrimSpace(strings.ToValidUTF8(string(body), "\uFFFD"))
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
 }
 
 // retryAfter reads a Retry-After header as Inngest would: whole seconds from 1,
