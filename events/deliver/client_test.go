@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/inngest-gateway/inngest-gateway/inngest"
-	"github.com/inngest-gateway/inngest-gateway/test/recorded"
 )
 
 var asTexts = cmp.Comparer(func(a, b error) bool { return (a == nil) == (b == nil) })
@@ -276,29 +275,5 @@ func TestSend_knowsNoKey(t *testing.T) {
 	}
 	if len(a.sent()) != 0 {
 		t.Error("it was sent")
-	}
-}
-
-func TestReadAnswer_readsTheRecordings(t *testing.T) {
-	for number, want := range map[int]answer{
-		4:   {status: 200, ours: true, taken: 1},
-		16:  {status: 200, ours: true, taken: 2},
-		111: {status: 400, ours: true, message: "event name is reserved for internal use: inngest/x"},
-		115: {status: 400, ours: true, taken: 1, message: "json: cannot unmarshal number into Go struct field raw.data of type map[string]interface {}"},
-		118: {status: 200, ours: true},
-		119: {status: 200, ours: true},
-		121: {status: 401, ours: true, message: "Event key not found"},
-		122: {status: 200, ours: true, taken: 2},
-		123: {status: 200, ours: true, taken: 2},
-	} {
-		e := recorded.One(t, number)
-		s, err := inngest.ParseSeed(e.Request.Get(inngest.HeaderEventIDSeed))
-		got := readAnswer(e.Response.Status, http.Header{}, []byte(e.Response.Body), s, time.Now())
-		if err != nil { // it was sent without one: the ids are the server's own
-			got.ids = nil
-		}
-		if d := cmp.Diff(want, got, cmp.AllowUnexported(answer{})); d != "" {
-			t.Errorf("recording %d (-want +got):\n%s", number, d)
-		}
 	}
 }

@@ -1,4 +1,67 @@
-// Package deliver brings batches of events to Inngest's event API, once or from
-// the spool until they are there. What a batch is made of, and what its callers
-// are told, is for package events.
+// Package deliver brings batches of events to Inngest's event API, once ([Client])
+// or from the spool until they are there ([Drainer]). What a batch is made of,
+// and what its callers are told, is for package events.
+//
+// # One round
+//
+// [Client.Send] tries once and says for each event of a batch whether it was
+// taken, was refused for good, or is left for later. What an answer means:
+//
+//	200 with ids          the events that have one are taken; the others are left
+//	400 or 422            see below
+//	401, 403              the next key is tried, and first from then on for
+//	                      Options.Remember; when none is left: ErrKeyRefused
+//	413                   the batch is cut in halves, its size learnt; an event
+//	                      that is too large alone is refused
+//	429, 503              left; with Retry-After nothing goes out to that account
+//	                      before (ErrHeld), for an hour at most
+//	anything else         left: another status, a redirect, no answer, half of
+//	                      one, and a 200 or 400 that has not the shape of the
+//	                      event API, which is some proxy's or portal's
+//
+// Inngest takes the events before a bad one and answers 400 with their ids, so
+// these are taken, the next one goes alone, and the rest after it as one batch.
+// Only an event that was refused alone is refused: a 400 for other reasons, as
+// for too many events, costs nobody else. Of a server that refuses a batch as a
+// whole, which shows when the first event alone is taken, halves are refused in
+// turn down to the bad event.
+//
+// No event is delivered twice. What an answer says was taken is not sent again;
+// what is sent again, because no answer came, carries the part of the seed that
+// gives it the ids it had before, and Inngest de-duplicates by these. Should a
+// server ignore seeds, Result.IDs has the ids that it gave, a metric and a log
+// line tell it, and then repeats do run twice.
+//
+// # When Inngest is away
+//
+// Each environment has a breaker. Failures are: no answer within Options.Timeout,
+// none at all, 5xx, and whatever has not the API's shape. 429, 413, 401, 403 and
+// refused events are none, and neither is what the caller gives up. While it is
+// open, Send sends nothing (ErrDown); half-open it lets one batch through, which
+// is the probe. [Client.Up] asks whether it is closed.
+//
+// A learnt size ([Client.Limit]) and a hold are of an account, that is of a key
+// whatever the branch. The size grows by a half every Options.Regrow until it
+// reaches what the batcher makes anyway. Nothing learnt outlives the process.
+//
+// # The drain
+//
+// A [Drainer] has a worker for each lane of the spool. The oldest record is sent
+// until each of its events was taken or refused, then the next one; so events of
+// one destination go out in their order, and one destination that is blocked
+// holds up no other. At most DrainerOptions.Concurrency batches are on their way.
+//
+//   - Between attempts a lane waits: as long as Inngest asked for, else with a
+//     back-off and jitter, but no longer once the environment's breaker has
+//     closed. For more than a second the record goes back to the spool; which
+//     events of it are left stays known.
+//   - Refused events become dead letters when their record ends: one letter
+//     each, with the event's bytes, the seed that gives it the same id, and
+//     Inngest's words. So does what is still left after MaxAge.
+//   - A record is removed from the spool when all of it is settled, while the next
+//     one is already on its way. If that fails it comes again and is removed
+//     unsent.
+//
+// At the end of Run records on their way go back. A crash between two of these
+// steps repeats a delivery, with the same ids, or a dead letter.
 package deliver
