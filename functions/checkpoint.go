@@ -4,9 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"time"
 
-	"github.com/inngest-gateway/inngest-gateway/functions/run"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
@@ -43,7 +41,7 @@ func (h *Host) checkpoint(ctx context.Context, x *exchange, op inngest.Generator
 	if err != nil {
 		return checkpointRefused
 	}
-	status, _, err := h.ask(ctx, http.MethodPost, "/v1/checkpoint/"+url.PathEscape(c.RunID)+"/async", body)
+	status, _, err := h.state.ask(ctx, http.MethodPost, "/v1/checkpoint/"+url.PathEscape(c.RunID)+"/async", body)
 	verdict, counted := checkpointRefused, checkpointRefused
 	switch {
 	case err != nil:
@@ -59,29 +57,4 @@ func (h *Host) checkpoint(ctx context.Context, x *exchange, op inngest.Generator
 			"function", x.function.Config.ID, "run", c.RunID, "status", status, "err", err)
 	}
 	return verdict
-}
-
-// ask asks Inngest, and again where another attempt may help.
-func (h *Host) ask(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error) {
-	wait := h.opts.APIBackoff
-	for attempt := 1; ; attempt++ {
-		status, answer, err = h.askOnce(ctx, method, path, body)
-		if err == nil && !run.Retriable(status) || attempt >= h.opts.APIAttempts || ctx.Err() != nil {
-			return status, answer, err
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return status, answer, err
-		}
-		wait *= 2
-	}
-}
-
-func (h *Host) askOnce(ctx context.Context, method, path string, body []byte) (int, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.opts.APITimeout)
-	defer cancel()
-	return h.opts.API.Ask(ctx, method, path, body)
 }

@@ -57,7 +57,7 @@ func (x *exchange) count(outcome string) {
 func (x *exchange) respond(ctx context.Context, c *call.Call) (*call.Answer, string) {
 	req, err := parseCall(c.Body)
 	if err == nil && req.UseAPI {
-		err = x.host.hydrate(ctx, req)
+		err = x.host.state.hydrate(ctx, req)
 	}
 	if err != nil {
 		return x.fail(&run.Failure{Name: "EventError", Message: sentence(err), Code: inngest.CodeFunctionEvent}), callFailed

@@ -19,9 +19,10 @@ import (
 // A Host is an app that the gateway itself serves: what Inngest asks of it goes
 // to Do, as it goes to the upstream of an app with an SDK.
 type Host struct {
-	opts Options
-	sdk  string
-	set  atomic.Pointer[set]
+	opts  Options
+	sdk   string
+	state *Hydrator
+	set   atomic.Pointer[set]
 
 	mu     sync.Mutex
 	calls  int           // in Do
@@ -47,6 +48,7 @@ func New(o Options) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{opts: o, sdk: "gateway:v" + strings.TrimPrefix(o.Version, "v")}
+	h.state = &Hydrator{asker{o.App, o.API, o.APITimeout, o.APIAttempts, o.APIBackoff}, o.Metrics, o.Log}
 	h.set.Store(&set{})
 	if _, err := h.Swap(o.Functions); err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/functions/run"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 	"github.com/inngest-gateway/inngest-gateway/metrics"
+	"github.com/inngest-gateway/inngest-gateway/signature"
 )
 
 // A recording is one exchange of a real server and a real SDK.
@@ -234,6 +235,46 @@ func TestHost_readsStateAsRealServerHasIt(t *testing.T) {
 	}
 	wantJSON(t, "event", got.Event, `{"data":{"ms":10,"ms2":9000,"ms3":0},"id":"01M879PGSDXEBWQKQXY4BA8XR1","name":"t/slow","ts":1795541386029}`)
 	wantJSON(t, "step", got.Memo["640d87e741e6aa4c669a82a4cd304787960513ab"].Data, `"one"`)
+}
+
+// An app whose SDK does not know use_api gets a call that carries its state, and
+// that reads as the server would have sent it.
+func TestHydrator_splicesStateIntoCall(t *testing.T) {
+	call := record(t, "105").Request.Body
+	runID := between(call, `"run_id":"`, `"`)
+	api := answers{
+		"/v0/runs/" + runID + "/batch":   `[{"name":"t/<slow>","ts":17,"data":{"b":1,"a":2}},{"name":"t/two"}]`,
+		"/v0/runs/" + runID + "/actions": `{"640d87e741e6aa4c669a82a4cd304787960513ab":{"data":"one"},"unknown":{"data":2},"again":{"input":[1]}}`,
+	}
+	h, err := functions.NewHydrator(functions.HydratorOptions{
+		App: "shop", API: api, APITimeout: time.Second, APIAttempts: 1,
+		Metrics: metrics.New(prometheus.NewRegistry()).Functions, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stacked := strings.Replace(call, `"stack":[`, `"stack":["640d87e741e6aa4c669a82a4cd304787960513ab",`, 1)
+	stacked = strings.Replace(stacked, `",]`, `"]`, 1)
+	got, err := h.Hydrate(context.Background(), []byte(stacked))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r inngest.CallRequest
+	if err := json.Unmarshal(got, &r); err != nil {
+		t.Fatal(err)
+	}
+	if id, ok := inngest.ScanIdentity(got); !ok || id != r.Identity() || id.UseAPI || r.UseAPI || id.RunID != runID {
+		t.Errorf("identity of the hydrated call = %+v, %v", id, ok)
+	}
+	if len(r.Events) != 2 || r.Event.Name != "t/<slow>" || len(r.Steps) != 2 {
+		t.Errorf("hydrated call has events %+v, event %+v, steps %v", r.Events, r.Event, r.Steps)
+	}
+	if canonical, err := signature.Canonical(got); err != nil || string(canonical) != string(got) {
+		t.Error("the hydrated call is not canonical")
+	}
+	if again, err := h.Hydrate(context.Background(), got); err != nil || string(again) != string(got) {
+		t.Errorf("a call with its state came back changed: %v", err)
+	}
 }
 
 // answers is an API that has one answer for each path.
