@@ -155,7 +155,9 @@ func (c *compiler) attempt(m map[string]any, at string, v *view) statement {
 		return s
 	}
 	in := v.inside()
-	c.local(in, s.name, at+".error")
+	if s.name != "error" || !slices.Contains(v.locals, s.name) { // an error within a catch hides that one
+		c.local(in, s.name, at+".error")
+	}
 	s.rescued = c.block(m["catch"], at+".catch", in)
 	v.take(in, true)
 	return s
