@@ -19,7 +19,9 @@ func (s *Server) judge(ctx context.Context, x *exchange, a *call.Answer) *refusa
 	if a.Code != "" {
 		return nil // made by the gateway itself
 	}
-	a.Del(inngest.HeaderGatewayError) // says that the gateway made an answer
+	if a.Endpoint != "" {
+		a.Del(inngest.HeaderGatewayError) // says that the gateway made an answer, as it does of hosted functions
+	}
 	if a.Status < 200 || a.Status > 599 {
 		return x.badAnswer(inngest.CodeUpstreamBadAnswer, a, fmt.Sprintf("answered with status %d, which ends no call", a.Status))
 	}

@@ -283,3 +283,22 @@ func TestAnswer_pairSealsWhatItSaw(t *testing.T) {
 		t.Errorf("the app saw the signature %q", sig)
 	}
 }
+
+// Only the gateway itself says why the gateway failed something: its hosted
+// functions do, in an SDK's answer.
+func TestAnswer_gatewayErrorIsTheGatewaysOwn(t *testing.T) {
+	for name, c := range map[string]struct{ endpoint, want string }{
+		"of an app":          {"http://127.0.0.1:3000", ""},
+		"of hosted function": {"", "function_timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, nil)
+			a := answer(500, "{}", "X-Inngest-Sdk", "gateway:v1", "X-Gateway-Error", "function_timeout")
+			a.Endpoint = c.endpoint
+			g.app.answers(a)
+			if got := g.ask(t, signedCall(t, callBody("run1"))).Header.Get("X-Gateway-Error"); got != c.want {
+				t.Errorf("X-Gateway-Error = %q, want %q", got, c.want)
+			}
+		})
+	}
+}
