@@ -133,8 +133,9 @@ func (r *reading) secret(text, at string) string {
 // ownHeaders are fields that only the gateway may write.
 func ownHeaders() []string {
 	return []string{
-		"connection", "content-encoding", "content-length", "content-type", "expect", "host", "keep-alive",
-		"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+		"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
+		"idempotency-key", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+		"traceparent", "tracestate",
 	}
 }
 
