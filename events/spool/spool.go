@@ -156,7 +156,7 @@ func (s *Spool) start(ctx context.Context) (err error) {
 		return err
 	}
 	s.main = &store{name: s.names()[0], timeout: s.o.OpTimeout, conn: s.conn, js: js}
-	s.dead = &store{name: s.names()[1], timeout: s.o.OpTimeout, conn: s.conn, js: js}
+	s.dead = &store{name: s.names()[1], byID: true, timeout: s.o.OpTimeout, conn: s.conn, js: js}
 	return s.setUp(ctx)
 }
 
@@ -336,18 +336,19 @@ func (s *Spool) Backlog(ctx context.Context) (Backlog, error) {
 	if b.Records > 0 {
 		b.Oldest = state.FirstTime
 	}
-	letters, state, err := s.dead.subjects(ctx, ".log.>")
+	parts, state, err := s.dead.subjects(ctx, ".part.>") // there may be many letters
 	if err != nil {
 		return Backlog{}, err
 	}
-	for _, n := range letters {
-		b.DeadLetters += int64(n)
+	b.DeadLetters = int64(state.Msgs)
+	for _, n := range parts {
+		b.DeadLetters -= int64(n)
 	}
 	b.DeadBytes = int64(state.Bytes)
 	return b, nil
 }
 
-// countOf reads COUNT of LANE.COUNT.ID.
+// countOf reads COUNT of LANE.COUNT or LANE.COUNT.ID.
 func countOf(subject string) int {
 	_, rest, _ := strings.Cut(subject, ".")
 	text, _, _ := strings.Cut(rest, ".")

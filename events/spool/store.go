@@ -19,19 +19,26 @@ const (
 	payloadReserve = 512
 )
 
-// store is one stream. Subjects are NAME.log.LANE.COUNT.ID for records, so that
-// the server hands them out by lane and counts records and events by itself, and
-// NAME.part.ID.N for parts.
+// store is one stream. Subjects are NAME.log.LANE.COUNT for records, so that the
+// server hands them out by lane and counts records and events by itself, with
+// .ID for those that must be found, and NAME.part.ID.N for parts. Few subjects
+// matter: the server looks at all of a lane's for each record that it hands out,
+// which took 3.4 ms when 32,000 records had one each.
 type store struct {
 	name    string
+	byID    bool // each record can be found by its id
 	timeout time.Duration
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	stream  jetstream.Stream
 }
 
-func (s *store) logSubject(lane string, count int, id string) string {
-	return s.name + ".log." + lane + "." + strconv.Itoa(count) + "." + id
+func (s *store) logSubject(lane string, count int, id string, found bool) string {
+	subject := s.name + ".log." + lane + "." + strconv.Itoa(count)
+	if found {
+		subject += "." + id
+	}
+	return subject
 }
 
 func (s *store) partSubject(id string, n string) string {
@@ -59,7 +66,7 @@ func (s *store) putMessage(ctx context.Context, lane, id string, count int, h na
 	if room <= 0 {
 		return 0, fmt.Errorf("the fields of a record take more than the server's max_payload of %d bytes", s.conn.MaxPayload())
 	}
-	subject := s.logSubject(lane, count, id)
+	subject := s.logSubject(lane, count, id, s.byID || len(body) > room)
 	if len(body) <= room {
 		return s.publish(ctx, &nats.Msg{Subject: subject, Header: h, Data: body})
 	}
