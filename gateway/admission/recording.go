@@ -28,7 +28,7 @@ type recording struct {
 	epoch  uint64
 	flight *flight // nil: nobody can join
 
-	pull sync.Mutex // who holds it reads from source
+	pull chan struct{} // holds one; who has taken it reads from source
 
 	mu      sync.Mutex
 	kept    budget.Buffer
@@ -44,7 +44,9 @@ func (r *Room) stream(c *call.Call, v *visit, a *call.Answer) *call.Answer {
 	rec := &recording{
 		room: r, inner: a, source: a.Stream, fn: v.fn, epoch: v.epoch, flight: v.flight,
 		kept: r.opt.Budget.Request(max(r.opt.Guard.MaxAnswer, 1)), keeps: v.flight != nil, readers: 1,
+		pull: make(chan struct{}, 1),
 	}
+	rec.give()
 	v.running, v.flight = false, nil
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,6 +61,8 @@ func (r *Room) stream(c *call.Call, v *visit, a *call.Answer) *call.Answer {
 	}
 	return rec.answerFor(&reader{rec: rec, leads: true})
 }
+
+func (rec *recording) give() { rec.pull <- struct{}{} }
 
 // attach lets one more read the answer from its beginning, nil if that is gone.
 func (rec *recording) attach() *reader {
@@ -93,8 +97,8 @@ func (d *reader) Read(p []byte) (int, error) {
 	if n, ok, err := d.seen(p); ok {
 		return n, err
 	}
-	rec.pull.Lock()
-	defer rec.pull.Unlock()
+	<-rec.pull
+	defer rec.give()
 	if n, ok, err := d.seen(p); ok { // arrived while this one waited for its turn
 		return n, err
 	}
@@ -207,7 +211,7 @@ func (rec *recording) pump() {
 		if p == nil {
 			p = make([]byte, pumpSize)
 		}
-		rec.pull.Lock()
+		<-rec.pull
 		rec.mu.Lock()
 		over := rec.end != nil
 		rec.mu.Unlock()
@@ -215,6 +219,6 @@ func (rec *recording) pump() {
 			n, err := rec.source.Read(p)
 			rec.came(p[:n], err)
 		}
-		rec.pull.Unlock()
+		rec.give()
 	}
 }

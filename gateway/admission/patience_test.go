@@ -1,0 +1,149 @@
+package admission
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/call"
+)
+
+// memory is a store.
+type memory struct {
+	state State
+	saves int
+}
+
+func (m *memory) Load() (State, error) { return m.state, nil }
+func (m *memory) Save(s State) error   { m.state, m.saves = s, m.saves+1; return nil }
+
+// impatient is a call whose caller hangs up after that time.
+func impatient(run string, after time.Duration) *call.Call {
+	c := newCall(run)
+	received := c.Received
+	c.Gone = func() bool { return time.Since(received) >= after }
+	return c
+}
+
+func learning(t testing.TB, app *fakeApp, kept *memory) Options {
+	o := options(t, app)
+	o.Wait.Max, o.Wait.Auto, o.Store = 0, true, kept
+	return o
+}
+
+// arrive sends calls for that long, ten a second, whose callers all wait for so
+// long.
+func arrive(r *Room, patience, during time.Duration) {
+	for i := range int(during / (100 * time.Millisecond)) {
+		send(r, impatient(fmt.Sprint(time.Now().Unix(), "-", i), patience))
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func TestPatience_learnsUpToFourMinutesByOneCanaryAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, kept := &fakeApp{open: true}, &memory{}
+		r := newRoom(t, learning(t, app, kept))
+		if got := r.Status(); got.WaitSeconds != 50 || !got.WaitLearnt {
+			t.Errorf("at first calls are parked for %v s, want 50", got.WaitSeconds)
+		}
+		arrive(r, 2*time.Hour, 20*time.Minute)
+		if got := r.Status().WaitSeconds; got < 239 || got > 240 {
+			t.Errorf("after 20 min of patient callers: %v s, want 4 min", got)
+		}
+		if kept.state.Wait.Limit < 239*time.Second {
+			t.Errorf("kept = %+v, want what was learnt", kept.state)
+		}
+		again, err := New(learning(t, app, kept))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := again.Status().WaitSeconds; got < 239 {
+			t.Errorf("after a restart: %v s, want what was learnt", got)
+		}
+	})
+}
+
+// A balancer cuts at 60 s: that costs one canary a day, and nobody else.
+func TestPatience_findsWhereCallersGiveUpWithOneLostCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, kept := &fakeApp{open: true}, &memory{}
+		r := newRoom(t, learning(t, app, kept))
+		lost := 0
+		var all []<-chan result
+		for i := range 6000 { // 10 min
+			all = append(all, send(r, impatient(fmt.Sprint(i), time.Minute)))
+			time.Sleep(100 * time.Millisecond)
+		}
+		for _, one := range all {
+			if got := <-one; got.after > 52*time.Second {
+				lost++
+			}
+		}
+		if s := r.Status(); lost != 1 || s.WaitSeconds != 50 || s.Cut < 60 || s.Cut > 62 {
+			t.Errorf("%d calls were parked for longer than 50 s; status = %+v; want one, which found the cut at 60 s", lost, s)
+		}
+		time.Sleep(24 * time.Hour)
+		arrive(r, 2*time.Hour, 5*time.Minute)
+		if got := r.Status().WaitSeconds; got < 75 {
+			t.Errorf("a day later with patient callers: %v s, want that it is learnt again", got)
+		}
+	})
+}
+
+func TestPatience_followsCallersThatGiveUpSooner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, kept := &fakeApp{open: true}, &memory{}
+		r := newRoom(t, learning(t, app, kept))
+		arrive(r, 30*time.Second, time.Minute)
+		if got := r.Status().WaitSeconds; got < 25 || got > 28 {
+			t.Errorf("callers that give up after 30 s: parked for %v s, want a little less than that", got)
+		}
+	})
+}
+
+func TestPatience_ignoresSingleCallersThatHangUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, kept := &fakeApp{open: true}, &memory{}
+		r := newRoom(t, learning(t, app, kept))
+		for i, after := range []time.Duration{3, 20, 40, 9, 31} {
+			send(r, impatient(fmt.Sprint(i), after*time.Second))
+		}
+		time.Sleep(49 * time.Second)
+		if got := r.Status().WaitSeconds; got != 50 {
+			t.Errorf("calls are parked for %v s, want 50", got)
+		}
+	})
+}
+
+func TestPatience_sparesRunsThatCannotSpareTheAttempt(t *testing.T) {
+	for name, change := range map[string]func(*call.Call){
+		"the last attempt":                       func(c *call.Call) { c.Identity.Attempt = 4 },
+		"whether its caller is there is unknown": func(c *call.Call) { c.Gone = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRoom(t, learning(t, &fakeApp{open: true}, &memory{}))
+				c := newCall("run")
+				change(c)
+				if got := <-send(r, c); got.after > 51*time.Second {
+					t.Errorf("parked for %v, want 50 s: no canary", got.after)
+				}
+			})
+		})
+	}
+}
+
+func TestPatience_isPinnedByConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := &memory{state: State{Wait: WaitState{Limit: 3 * time.Minute}}}
+		o := learning(t, &fakeApp{open: true}, kept)
+		o.Wait.Auto, o.Wait.Max = false, 20*time.Second
+		r := newRoom(t, o)
+		arrive(r, 10*time.Second, time.Minute)
+		if got := r.Status(); got.WaitSeconds != 20 || got.WaitLearnt {
+			t.Errorf("calls are parked for %v s, want 20 as configured", got.WaitSeconds)
+		}
+	})
+}

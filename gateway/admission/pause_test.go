@@ -1,0 +1,155 @@
+package admission
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/inngest-gateway/inngest-gateway/inngest"
+)
+
+func TestPause_parksAFunctionAndLeavesTheOthersAlone(t *testing.T) {
+	for name, paused := range map[string]string{"by its id": "f", "with the app's before it": "shop-f"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				app := &fakeApp{}
+				r := newRoom(t, options(t, app))
+				if err := r.Pause(paused, time.Time{}); err != nil {
+					t.Fatal(err)
+				}
+				parked := send(r, callOf("f", "run"))
+				wantAnswer(t, <-send(r, callOf("g", "other")))
+				time.Sleep(30 * time.Second)
+				if s := r.Status(); s.Parked != 1 || s.State != "open" || !s.Functions[0].Paused {
+					t.Errorf("status = %+v, want one parked call of a paused function", s)
+				}
+				if err := r.Resume(paused); err != nil {
+					t.Fatal(err)
+				}
+				got := <-parked
+				wantAnswer(t, got)
+				if got.after > 31*time.Second {
+					t.Errorf("answered %v after its arrival, want right after the pause", got.after)
+				}
+				if err := r.Resume(paused); !errors.Is(err, ErrNotPaused) {
+					t.Errorf("Resume of what is not paused = %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestPause_ofTheAppEndsByItselfAndSpreadsWhatItKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := &fakeApp{step: takes(10 * time.Second)}
+		r := newRoom(t, options(t, app))
+		until := time.Now().Add(20 * time.Second)
+		if err := r.Pause("", until); err != nil {
+			t.Fatal(err)
+		}
+		var all []<-chan result
+		for i := range 50 {
+			all = append(all, send(r, newCall(fmt.Sprint(i))))
+		}
+		time.Sleep(20*time.Second + 300*time.Millisecond)
+		if n := len(app.seen()); n == 0 || n > 4 {
+			t.Errorf("the app has %d calls right after the pause, want a few", n)
+		}
+		for _, one := range all {
+			wantAnswer(t, <-one)
+		}
+		if s := r.Status(); len(s.Pauses) != 0 {
+			t.Errorf("pauses = %+v, want none", s.Pauses)
+		}
+	})
+}
+
+func TestPause_thatOutlastsTheWaitTellsWhenItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(t, options(t, &fakeApp{}))
+		if err := r.Pause("f", time.Now().Add(10*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		e := refusal(t, <-send(r, newCall("run")))
+		want := "The function f of the app shop is paused since 00:00:00 UTC until 00:10:00 UTC; the call was parked for 50 s (apps[].wait.max), nothing of it reached the app."
+		if e.Code != inngest.CodePaused || e.Detail != want {
+			t.Errorf("error = %v, want paused: %s", e, want)
+		}
+		if left := 10*time.Minute - 51*time.Second; e.RetryAfter < left || e.RetryAfter > left+left/5 {
+			t.Errorf("to be called again in %v, want the end of the pause and a little more", e.RetryAfter)
+		}
+	})
+}
+
+func TestPause_survivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := NewFolder(filepath.Join(t.TempDir(), "admission"), time.Now)
+		o := options(t, &fakeApp{})
+		o.Store = folder.App("Shop/1")
+		r, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []Pause{
+			{Function: "f", Since: time.Now().UTC(), Until: time.Now().UTC().Add(time.Hour)},
+			{Since: time.Now().UTC()},
+		}
+		if err := r.Pause("f", want[0].Until); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Pause("", time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		o.Store = folder.App("Shop/1")
+		again, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		utc := cmp.Transformer("UTC", func(t time.Time) time.Time { return t.UTC() })
+		if diff := cmp.Diff(want, again.Status().Pauses, utc); diff != "" {
+			t.Errorf("pauses after a restart (-want +got):\n%s", diff)
+		}
+		if s := again.Status(); s.State != "paused" {
+			t.Errorf("state after a restart = %s, want paused", s.State)
+		}
+	})
+}
+
+func TestPause_refusesATimeThatIsOver(t *testing.T) {
+	r, err := New(options(t, &fakeApp{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Pause("", time.Now().Add(-time.Minute)) == nil || len(r.Status().Pauses) != 0 {
+		t.Error("a pause in the past is taken")
+	}
+}
+
+func TestFile_setsDamageAside(t *testing.T) {
+	dir := t.TempDir()
+	f := NewFolder(dir, time.Now).App("shop")
+	if s, err := f.Load(); err != nil || len(s.Pauses) != 0 {
+		t.Fatalf("Load of nothing = %v, %v", s, err)
+	}
+	if err := f.Save(State{Pauses: []Pause{{Function: "f"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := f.Load(); err != nil || len(s.Pauses) != 1 {
+		t.Fatalf("Load = %v, %v, want what was saved", s, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "shop.json"), []byte(`{"pauses":[`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := f.Load(); err != nil || len(s.Pauses) != 0 {
+		t.Errorf("Load of damage = %v, %v, want an empty state", s, err)
+	}
+	if aside, _ := filepath.Glob(filepath.Join(dir, "shop.json.damaged-*")); len(aside) != 1 {
+		t.Errorf("set aside: %v, want the damaged file", aside)
+	}
+}
