@@ -97,7 +97,7 @@ func (q *request) head(r *run.Run, s *run.Step) []byte {
 	}
 	// The same for every attempt at the step: a backend that keeps it does
 	// nothing twice.
-	line("Idempotency-Key", r.ID+"-"+s.ID)
+	line("Idempotency-Key", r.ID+"/"+s.ID)
 	line("traceparent", r.Traceparent)
 	line("tracestate", r.Tracestate)
 	for _, h := range own {

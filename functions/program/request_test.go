@@ -54,7 +54,7 @@ func TestExecute_sendsTheRequest(t *testing.T) {
 				t.Fatal(result.Failure)
 			}
 			head := string(b.calls[0].Head)
-			for _, line := range []string{"Idempotency-Key: R1-" + hash("s") + "\r\n", "User-Agent: inngest-gateway\r\n", "traceparent: 00-1-2-01\r\n"} {
+			for _, line := range []string{"Idempotency-Key: R1/" + hash("s") + "\r\n", "User-Agent: inngest-gateway\r\n", "traceparent: 00-1-2-01\r\n"} {
 				if !strings.Contains(head, line) {
 					t.Errorf("head %q lacks %q", head, line)
 				}
