@@ -50,7 +50,8 @@ func newEnvironments(c *config.Config, transport http.RoundTripper) (map[string]
 		built[name] = &environment{e, name, ring, keys, client}
 		return nil
 	}
-	used := slices.ContainsFunc(c.Apps, func(a config.App) bool { return a.Inngest == "" })
+	used := slices.ContainsFunc(c.Apps, func(a config.App) bool { return a.Inngest == "" }) ||
+		slices.ContainsFunc(c.FunctionApps, func(a config.FunctionApp) bool { return a.Inngest == "" })
 	if used || len(c.Inngest.Named) == 0 || !c.Inngest.SigningKey.IsZero() {
 		if err := add("", c.Inngest.Environment); err != nil {
 			return nil, err

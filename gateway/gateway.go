@@ -25,7 +25,6 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/gateway/outbound"
 	"github.com/inngest-gateway/inngest-gateway/logs"
 	"github.com/inngest-gateway/inngest-gateway/metrics"
-	"github.com/inngest-gateway/inngest-gateway/pool"
 )
 
 // Options configures a Gateway.
@@ -50,7 +49,8 @@ type Gateway struct {
 	// operators call.
 	environments map[string]*environment
 	transport    *http.Transport
-	upstreams    []*pool.Upstream // in the order of cfg.Apps
+	upstreams    []upstream // those of cfg.Apps first, in their order
+	hosted       []*hosted  // in the order of cfg.FunctionApps
 	apps         *apps.Registry
 	eventKeys    *events.Keys
 	spool        *spool.Spool // nil: there is no place for one
@@ -116,10 +116,10 @@ func (g *Gateway) build(logTo io.Writer, registry *prometheus.Registry) (err err
 	if g.environments, err = newEnvironments(g.cfg, g.transport); err != nil {
 		return err
 	}
-	if g.apps, err = g.newApps(); err != nil {
+	if err = g.newEvents(); err != nil {
 		return err
 	}
-	if err = g.newEvents(); err != nil {
+	if g.apps, err = g.newApps(); err != nil {
 		return err
 	}
 	if g.inbound, err = g.newInbound(); err != nil {
@@ -146,7 +146,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.warn()
 	failed := g.start()
 	close(g.ready)
-	g.log.Info("gateway runs", "version", g.version, "apps", len(g.cfg.Apps),
+	g.log.Info("gateway runs", "version", g.version, "apps", len(g.cfg.Apps), "function_apps", len(g.hosted),
 		"inngest", g.InngestAddr(), "apps_listener", g.AppsAddr(), "admin", g.AdminAddr())
 
 	var err error
@@ -181,7 +181,7 @@ func (g *Gateway) start() <-chan error {
 	// goes on until that is over.
 	ctx, stop := context.WithCancel(context.Background())
 	g.stopWorkers = stop
-	failed := make(chan error, len(g.upstreams)+len(g.environments)+6)
+	failed := make(chan error, len(g.upstreams)+len(g.environments)+len(g.hosted)+6)
 	run := func(group *sync.WaitGroup, part string, f func() error) {
 		group.Go(func() {
 			err := f()
@@ -202,6 +202,9 @@ func (g *Gateway) start() <-chan error {
 		run(&g.workers, "inngest", func() error { return g.watchInngest(ctx, e) })
 	}
 	run(&g.workers, "apps", func() error { return g.apps.Run(ctx) })
+	for _, h := range g.hosted {
+		run(&g.workers, "functions", func() error { return g.runHosted(ctx, h) })
+	}
 	run(&g.workers, "events", func() error { return g.events.Run(ctx) })
 	if g.spool != nil {
 		run(&g.workers, "spool", func() error { return g.keepSpool(ctx) })

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/inngest-gateway/inngest-gateway/functions"
 	"github.com/inngest-gateway/inngest-gateway/gateway/admin"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 	"github.com/inngest-gateway/inngest-gateway/gateway/outbound"
@@ -70,8 +71,8 @@ func (g *Gateway) checks() []admin.Check {
 	if g.draining.Load() {
 		list[0].Reason = "the gateway is going away"
 	}
-	for i, u := range g.upstreams {
-		check := admin.Check{Name: "app " + appID(g.cfg.Apps[i]), OK: u.Usable()}
+	for _, u := range g.upstreams {
+		check := admin.Check{Name: "app " + u.app, OK: u.Usable()}
 		if !check.OK {
 			check.Reason = "no endpoint is usable; see /status"
 		}
@@ -110,14 +111,16 @@ func (g *Gateway) sortedEnvironments() []*environment {
 
 // status is the state of everything, for people and pages.
 type status struct {
-	Version   string          `json:"version"`
-	Go        string          `json:"go"`
-	Draining  bool            `json:"draining"`
-	InFlight  int             `json:"in_flight_calls"`
-	Inngest   []inngestServer `json:"inngest"`
-	Apps      []apps.Status   `json:"apps"`
-	Endpoints []endpoint      `json:"endpoints"`
-	Memory    memory          `json:"memory"`
+	Version      string             `json:"version"`
+	Go           string             `json:"go"`
+	Draining     bool               `json:"draining"`
+	InFlight     int                `json:"in_flight_calls"`
+	Inngest      []inngestServer    `json:"inngest"`
+	Apps         []apps.Status      `json:"apps"`
+	Endpoints    []endpoint         `json:"endpoints"`
+	FunctionApps []functions.Status `json:"function_apps,omitempty"`
+	Events       eventStatus        `json:"events"`
+	Memory       memory             `json:"memory"`
 }
 
 // inngestServer is an Inngest environment.
@@ -158,6 +161,7 @@ func (g *Gateway) status() status {
 		InFlight: g.inbound.InFlight(),
 		Apps:     g.apps.Status(),
 		Memory:   memory{g.budget.Used(), m.HeapAlloc},
+		Events:   g.eventStatus(),
 	}
 	for _, e := range g.sortedEnvironments() {
 		r := e.client.Reach()
@@ -167,10 +171,13 @@ func (g *Gateway) status() status {
 		}
 		s.Inngest = append(s.Inngest, one)
 	}
-	for i, u := range g.upstreams {
+	for _, h := range g.hosted {
+		s.FunctionApps = append(s.FunctionApps, h.host.Status())
+	}
+	for _, u := range g.upstreams {
 		for _, e := range u.Status() {
 			one := endpoint{
-				App: appID(g.cfg.Apps[i]), Endpoint: e.Endpoint, Address: e.Address, Breaker: e.State.String(),
+				App: u.app, Endpoint: e.Endpoint, Address: e.Address, Breaker: e.State.String(),
 				DownSince: e.DownSince, Calls: e.Calls, Connections: e.Connections, Idle: e.Idle, LastErrorAt: e.LastErrorAt,
 			}
 			if e.LastError != nil {

@@ -57,6 +57,12 @@ func localKeys(c config.Local) (signature.Keyring, error) {
 	return signature.Keyring{Current: key}, nil
 }
 
+// An upstream is the endpoints of an app, or a backend of hosted functions.
+type upstream struct {
+	app string
+	*pool.Upstream
+}
+
 func (g *Gateway) newUpstream(a config.App) (*pool.Upstream, error) {
 	u, limits := a.Upstream, g.cfg.Limits
 	tlsConfig, err := endpointTLS(u.TLS)
@@ -122,11 +128,11 @@ func endpointTLS(c config.TLS) (*tls.Config, error) {
 func (g *Gateway) newApps() (*apps.Registry, error) {
 	var list []apps.App
 	for _, a := range g.cfg.Apps {
-		upstream, err := g.newUpstream(a)
+		u, err := g.newUpstream(a)
 		if err != nil {
 			return nil, fmt.Errorf("app %s: %w", appID(a), err)
 		}
-		g.upstreams = append(g.upstreams, upstream)
+		g.upstreams = append(g.upstreams, upstream{appID(a), u})
 		local, err := localKeys(a.Local)
 		if err != nil {
 			return nil, fmt.Errorf("app %s: %w", appID(a), err)
@@ -139,13 +145,30 @@ func (g *Gateway) newApps() (*apps.Registry, error) {
 			ID:           appID(a),
 			Path:         a.Path,
 			UpstreamPath: upstreamPath(a),
-			Callee:       upstream,
+			Callee:       u,
 			Mode:         apps.Mode(a.Signing),
 			Keys:         in.ring,
 			Local:        local,
 			SkipVerify:   g.cfg.InsecureSkipVerify,
 			UnsignedSync: apps.UnsignedSync(a.UnsignedSync),
 			Inngest:      in.client,
+		})
+	}
+	if err := g.newHosted(); err != nil {
+		return nil, err
+	}
+	for _, h := range g.hosted {
+		list = append(list, apps.App{
+			ID:           h.ID,
+			Path:         h.Path,
+			UpstreamPath: h.Path,
+			Callee:       h.host,
+			Mode:         apps.Strip,
+			Keys:         h.in.ring,
+			SkipVerify:   g.cfg.InsecureSkipVerify,
+			UnsignedSync: apps.UnsignedSync(h.UnsignedSync),
+			Inngest:      h.in.client,
+			Hosted:       true,
 		})
 	}
 	c := g.cfg
@@ -206,6 +229,19 @@ func (g *Gateway) newInbound() (*inbound.Server, error) {
 			Compress:     a.Compress,
 			Pair:         g.apps.Pair(appID(a)),
 			Callee:       g.upstreams[i],
+			Syncer:       g.apps,
+		})
+	}
+	for _, h := range g.hosted {
+		routes = append(routes, inbound.Route{
+			App:          h.ID,
+			Path:         h.Path,
+			UpstreamPath: h.Path,
+			PublicURL:    g.apps.PublicURL(h.ID),
+			OutageBudget: h.OutageBudget,
+			Compress:     h.Compress,
+			Pair:         g.apps.Pair(h.ID),
+			Callee:       h.host,
 			Syncer:       g.apps,
 		})
 	}

@@ -4,7 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Apps counts what package gateway/apps does.
 type Apps struct {
-	Syncs     *prometheus.CounterVec // {app,way,outcome}; way: in_band, out_of_band, hint, retold; outcome: ok, failed, refused
+	Syncs     *prometheus.CounterVec // {app,way,outcome}; way: in_band, out_of_band, hint, own, retold; outcome: ok, failed, refused
 	Functions *prometheus.GaugeVec   // {app}; functions in the last good manifest
 	LastSync  *prometheus.GaugeVec   // {app}; Unix time of the last good sync
 	Damaged   *prometheus.CounterVec // {}; kept manifests that could not be read at start and were set aside

@@ -26,6 +26,7 @@ type app struct {
 	telling chan struct{} // full while a registration is posted: their order is the order at the server
 	saved   bool          // last is on disk; belongs to who has telling
 	hints   chan hint     // unsigned PUTs for attend
+	wanted  chan struct{} // syncs that the gateway wants, for attend
 	wake    chan struct{} // due has changed
 
 	mu       sync.Mutex

@@ -36,13 +36,33 @@ func (r *Registry) NotifyRecovered() {
 	}
 }
 
+// Sync has an app synced soon with what the configuration says and nothing else,
+// and again, with growing waits, until its server has heard. It is for apps that
+// the gateway itself serves: it knows when they change.
+func (r *Registry) Sync(id string) {
+	for _, a := range r.apps {
+		if a.ID == id {
+			select {
+			case a.wanted <- struct{}{}:
+			default: // one that has not begun is as good
+			}
+		}
+	}
+}
+
 // attend does for one app what nobody waits for, until ctx ends.
 func (r *Registry) attend(ctx context.Context, a *app) {
+	var again <-chan time.Time // a wanted sync that failed
+	failures := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.wake:
+		case <-a.wanted:
+			again, failures = r.syncWanted(ctx, a, 0)
+		case <-again:
+			again, failures = r.syncWanted(ctx, a, failures)
 		case h := <-a.hints:
 			r.report(a, wayHint, r.syncSelf(ctx, a))
 			close(h.done)
@@ -50,6 +70,29 @@ func (r *Registry) attend(ctx context.Context, a *app) {
 			r.retell(ctx, a)
 		}
 	}
+}
+
+// syncWanted makes a sync that the gateway wants and, where it fails for a reason
+// that nobody else looks after, returns when to make it again.
+func (r *Registry) syncWanted(ctx context.Context, a *app, failures int) (<-chan time.Time, int) {
+	if a.base() == nil {
+		return nil, 0 // the server's own PUT brings one
+	}
+	err := r.syncSelf(ctx, a)
+	r.report(a, wayOwn, err)
+	if err == nil || a.isPending() {
+		return nil, 0
+	}
+	wait := min(firstRetry<<min(failures, 10), lastRetry)
+	return time.After(jitter(wait, 0.9, 1.1)), failures + 1
+}
+
+// isPending tells whether there is something that Run tells the server as soon
+// as that can be reached.
+func (a *app) isPending() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pending != nil
 }
 
 // whenDue returns a channel that delivers when there is something to tell.

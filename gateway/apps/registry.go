@@ -59,6 +59,7 @@ type App struct {
 	SkipVerify   bool
 	UnsignedSync UnsignedSync
 	Inngest      Registrar // the app's server; nil: Options.Inngest
+	Hosted       bool      // the gateway itself is the app: no SDK registers it
 }
 
 // UnsignedSync is what a PUT without signature does.
@@ -170,7 +171,7 @@ func (r *Registry) newApp(a App, servers map[Registrar]*server) (*app, error) {
 	}
 	built := &app{
 		App: a, pair: pair, server: servers[a.Inngest],
-		telling: make(chan struct{}, 1), hints: make(chan hint, 1), wake: make(chan struct{}, 1),
+		telling: make(chan struct{}, 1), hints: make(chan hint, 1), wanted: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
 	for _, u := range []string{o.PublicURL, o.ServeOrigin} {
 		if base, ok := parseBase(strings.TrimRight(u, "/") + a.Path); ok {
@@ -232,15 +233,22 @@ func (r *Registry) PublicURL(id string) string {
 }
 
 // find returns the app that an SDK calls by that name. Where there is one app
-// only, it is that one: nobody else can be meant.
+// with an SDK only, it is that one: nobody else can be meant.
 func (r *Registry) find(name string) *app {
 	if a := r.byID[name]; a != nil {
 		return a
 	}
-	if len(r.apps) == 1 {
-		return r.apps[0]
+	var only *app
+	for _, a := range r.apps {
+		switch {
+		case a.Hosted:
+		case only != nil:
+			return nil
+		default:
+			only = a
+		}
 	}
-	return nil
+	return only
 }
 
 // known lists the ids for people.

@@ -9,6 +9,7 @@ const (
 	wayInBand    way = "in_band"
 	wayOutOfBand way = "out_of_band"
 	wayHint      way = "hint"
+	wayOwn       way = "own"
 	wayRetold    way = "retold"
 )
 

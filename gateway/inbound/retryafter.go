@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/inngest"
@@ -29,7 +30,7 @@ const (
 // spread over the outage budget: attempts are all that a run has. Unless the
 // call says otherwise it is taken for the first of a function with the default
 // retries.
-func retryAfter(attempt, maxAttempts int, budget time.Duration, rand func() float64) time.Duration {
+func retryAfter(attempt, maxAttempts int, budget time.Duration, random func() float64) time.Duration {
 	if maxAttempts <= 0 {
 		attempt, maxAttempts = 0, 1+inngest.DefaultRetries
 	}
@@ -41,6 +42,12 @@ func retryAfter(attempt, maxAttempts int, budget time.Duration, rand func() floa
 	// Written with negative powers it stays in range for any number of attempts.
 	seconds := budget.Seconds() * (waitRatio - 1) * math.Pow(waitRatio, float64(attempt-waits)) /
 		(1 - math.Pow(waitRatio, -float64(waits)))
-	seconds = math.Ceil(seconds * (1 + waitJitter*rand()))
+	seconds = math.Ceil(seconds * (1 + waitJitter*random()))
 	return time.Duration(min(max(seconds, 1), inngest.MaxRetryAfter.Seconds())) * time.Second
+}
+
+// RetryAfter is what a call that is answered without its app is told: see
+// retryAfter.
+func RetryAfter(attempt, maxAttempts int, budget time.Duration) time.Duration {
+	return retryAfter(attempt, maxAttempts, budget, rand.Float64)
 }

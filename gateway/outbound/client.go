@@ -22,11 +22,12 @@ type ClientOptions struct {
 	Transport http.RoundTripper // shared with the Server
 	Branch    string            // X-Inngest-Env for registrations that have none; may be empty
 	MaxAnswer int64             // bytes of an answer that is taken, > 0
-	Timeout   time.Duration     // for one registration, all attempts together, > 0
+	Timeout   time.Duration     // for one request, with all keys together, > 0
 }
 
-// A Client posts the gateway's own requests to one Inngest environment: the
-// registrations of package gateway/apps, which knows it as its registrar.
+// A Client makes the gateway's own requests to one Inngest environment: the
+// registrations of package gateway/apps, which knows it as its registrar, and
+// what hosted functions ask.
 type Client struct {
 	opts ClientOptions
 	api  *url.URL
@@ -75,6 +76,37 @@ func (c *Client) Reach() Reach {
 // Register posts a registration with the real key, and with the next one after
 // a 401 or 403. An error means that there was no answer.
 func (c *Client) Register(ctx context.Context, r apps.Registration) (apps.Result, error) {
+	result, err := c.try(ctx, question{http.MethodPost, "/fn/register", r.Query, r.Header, r.Body})
+	if err != nil {
+		return apps.Result{}, fmt.Errorf("register at %s: %w", c.api.Host, err)
+	}
+	return result, nil
+}
+
+// Ask makes one request of the gateway's own functions, such as a checkpoint,
+// with the real key and with the next one after a 401 or 403. An error means
+// that there was no answer, or one that is too large.
+func (c *Client) Ask(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error) {
+	h := http.Header{}
+	if body != nil {
+		h.Set("Content-Type", "application/json")
+	}
+	result, err := c.try(ctx, question{method, path, "", h, body})
+	if err != nil {
+		return 0, nil, fmt.Errorf("%s %s of %s: %w", method, path, c.api.Host, err)
+	}
+	return result.Status, result.Body, nil
+}
+
+// A question is a request of the gateway's own.
+type question struct {
+	method, path, query string
+	header              http.Header
+	body                []byte
+}
+
+// try asks with one key after the other while they are refused.
+func (c *Client) try(ctx context.Context, q question) (apps.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
 	tokens := c.opts.Keys.order()
@@ -83,14 +115,14 @@ func (c *Client) Register(ctx context.Context, r apps.Registration) (apps.Result
 	}
 	var first apps.Result
 	for i, token := range tokens {
-		result, err := c.post(ctx, r, token)
+		result, err := c.send(ctx, q, token)
 		c.note(err)
 		refused := result.Status == http.StatusUnauthorized || result.Status == http.StatusForbidden
 		switch {
 		case err != nil && i > 0:
 			return first, nil
 		case err != nil:
-			return apps.Result{}, fmt.Errorf("register at %s: %w", c.api.Host, err)
+			return apps.Result{}, err
 		case !refused && i > 0:
 			c.opts.Keys.took(token)
 			return result, nil
@@ -103,15 +135,18 @@ func (c *Client) Register(ctx context.Context, r apps.Registration) (apps.Result
 	return first, nil
 }
 
-func (c *Client) post(ctx context.Context, r apps.Registration, token string) (apps.Result, error) {
+func (c *Client) send(ctx context.Context, q question, token string) (apps.Result, error) {
 	req := (&http.Request{
-		Method:        http.MethodPost,
-		URL:           atBase(c.api, "/fn/register", r.Query),
-		Header:        c.header(r.Header, token),
-		Body:          io.NopCloser(bytes.NewReader(r.Body)),
-		ContentLength: int64(len(r.Body)),
-		GetBody:       func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil },
+		Method:        q.method,
+		URL:           atBase(c.api, q.path, q.query),
+		Header:        c.header(q.header, token),
+		Body:          io.NopCloser(bytes.NewReader(q.body)),
+		ContentLength: int64(len(q.body)),
+		GetBody:       func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(q.body)), nil },
 	}).WithContext(ctx)
+	if len(q.body) == 0 {
+		req.Body, req.GetBody = http.NoBody, nil
+	}
 	a, err := c.opts.Transport.RoundTrip(req)
 	if err != nil {
 		return apps.Result{}, err
