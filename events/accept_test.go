@@ -231,6 +231,7 @@ func TestAccept_endsWithItsCaller(t *testing.T) {
 				if sent != c.sent || len(r.inngest.events) < 2 {
 					t.Errorf("the event was sent: %v, want %v", sent, c.sent)
 				}
+				synctest.Wait()
 				if s := r.Status(); s.Memory != 0 || len(s.Destinations) != 0 {
 					t.Errorf("Status = %+v, want nothing left", s)
 				}

@@ -133,6 +133,7 @@ func TestAccept_keepsBatchesOfADestinationInFlightWithinTheirNumber(t *testing.T
 			t.Errorf("Status = %+v, want 2 batches on their way and 8 events that gather", s)
 		}
 		group.Wait()
+		synctest.Wait()
 		if s := r.Status(); len(s.Destinations) != 0 || s.Memory != 0 {
 			t.Errorf("Status after all = %+v, want nothing", s)
 		}

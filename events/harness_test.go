@@ -308,7 +308,7 @@ func (s *inngestSide) knows(t testing.TB, ids []string, events ...string) {
 // at runs f after a while, beside the test.
 func at(wait time.Duration, group *sync.WaitGroup, f func()) {
 	group.Go(func() {
-		time.Sleep(wait)
+		<-time.After(wait)
 		f()
 	})
 }
