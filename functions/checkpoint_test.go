@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/inngest-gateway/inngest-gateway/devserver"
 	"github.com/inngest-gateway/inngest-gateway/functions"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
@@ -103,6 +105,58 @@ func TestHost_stopsWhenAnotherDispatchTookOver(t *testing.T) {
 	}
 	if ran, _ := k.times(r.ID, "s1"); ran != 1 {
 		t.Errorf("a step that was taken ran %d times", ran)
+	}
+}
+
+// The same with a server that fences: the connection of a call is lost, the
+// server calls again, and the old call finds out when it tells its next step.
+func TestHost_givesWayToNextDispatch(t *testing.T) {
+	k := tenSteps()
+	var held atomic.Bool
+	began, proceed, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	run := k.run
+	k.run = func(q *question) (int, any) {
+		switch {
+		case q.Run == "s3" && held.CompareAndSwap(false, true):
+			close(began)
+			<-proceed
+		case q.Run == "s5":
+			<-ended // the run is under way while the old call finds out
+		}
+		return run(q)
+	}
+	w := newWorld(t, setup{dev: func(o *devserver.Options) { o.Fenced, o.FenceAfter = true, time.Nanosecond }},
+		function("ten", k.conversation(t), true, 3))
+	old := w.front.host
+	event := w.send("t/ten", m{})
+	<-began
+	w.front.swap(w.newHost(setup{}, function("ten", k.conversation(t), true, 3)))
+	w.front.stay() // the old call does not see that its caller hung up
+	w.front.hangUp()
+	stop := w.jump()
+	err := w.dev.WaitFor(soon(t), func(_ []devserver.App, runs []devserver.Run) bool {
+		return len(runs) == 1 && runs[0].Steps[inngest.HashStepID("s4", 0)] != nil
+	})
+	stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(proceed)
+	until(t, "the old call ends", func() bool { return old.Status().Calls == 0 })
+	close(ended)
+	r := w.wait(event)
+	completed(t, r, `{"sum":55}`)
+	if n := testutil.ToFloat64(w.metrics.Functions.Calls.WithLabelValues("shop", "shop-ten", "stale")); n != 1 {
+		t.Errorf("%v calls ended as stale, want 1", n)
+	}
+	for i := range 10 {
+		want := 1
+		if i == 3 {
+			want = 2 // nobody knew of the first time
+		}
+		if ran, _ := k.times(r.ID, fmt.Sprintf("s%d", i)); ran != want {
+			t.Errorf("step s%d ran %d times, want %d", i, ran, want)
+		}
 	}
 }
 

@@ -22,7 +22,8 @@
 // # A call
 //
 // The host reads the call (callrequest.go), fetches what it was too large to
-// carry (hydrate.go), and asks the driver what comes next (advance.go):
+// carry (hydrate.go; [Hydrator] does that for apps with an SDK too), and asks the
+// driver what comes next (exchange.go):
 //
 //	the driver wants            the host answers
 //	nothing more, a value       200 and the value; with checkpointing 206 RunComplete

@@ -130,7 +130,7 @@ func (x *exchange) execute(ctx context.Context, s *run.Step) (inngest.GeneratorO
 		op.Opts = inputOpts(input)
 	}
 	began := x.host.opts.Now()
-	result := x.run1(ctx, s, input)
+	result := x.driven(ctx, s, input)
 	took := x.host.opts.Now().Sub(began)
 	x.host.opts.Metrics.StepSeconds.WithLabelValues(x.host.opts.App, x.function.Config.ID).Observe(took.Seconds())
 	op.Timing = &inngest.Timing{Start: began.UnixNano(), Duration: int64(took)}
@@ -150,7 +150,8 @@ func (x *exchange) execute(ctx context.Context, s *run.Step) (inngest.GeneratorO
 	return op, nil
 }
 
-func (x *exchange) run1(ctx context.Context, s *run.Step, input json.RawMessage) (r run.Result) {
+// driven has the driver run a step.
+func (x *exchange) driven(ctx context.Context, s *run.Step, input json.RawMessage) (r run.Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			r = run.Result{Failure: x.panicked(p)}

@@ -180,6 +180,8 @@ type front struct {
 	cut  func(n int) bool // the n-th call, from 0, is answered to nobody
 	n    int
 	open map[int]context.CancelFunc // calls that are being answered, by number
+
+	blind atomic.Bool // hosts do not see that callers hung up
 }
 
 // An exchange is a call and its answer.
@@ -216,7 +218,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
 		a, err = host.Do(context.Background(), &call.Call{
 			App: "shop", Method: r.Method, Target: []byte(r.URL.RequestURI()), Head: head.Bytes(), Body: body, Received: time.Now(),
-			Gone: func() bool { return there.Err() != nil },
+			Gone: func() bool { return there.Err() != nil && !f.blind.Load() },
 		})
 	}()
 	select {
@@ -261,6 +263,9 @@ func (f *front) hangUp() {
 		cut()
 	}
 }
+
+// stay has hosts go on when callers hang up.
+func (f *front) stay() { f.blind.Store(true) }
 
 // swap puts another host in the place of the one that answers.
 func (f *front) swap(h *functions.Host) {
@@ -322,6 +327,20 @@ func (c *lossyAPI) Ask(ctx context.Context, method, path string, body []byte) (i
 	return status, answer, err
 }
 
+// until waits for something that tells nobody.
+func until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for late := soon(t); !holds(); {
+		select {
+		case <-tick.C:
+		case <-late.Done():
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
 // leave begins a host's end and tells when it has ended.
 func leave(t testing.TB, h *functions.Host) <-chan error {
 	t.Helper()
@@ -329,15 +348,7 @@ func leave(t testing.TB, h *functions.Host) <-chan error {
 	cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- h.Run(ctx) }()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for late := soon(t); !h.Status().Leaving; {
-		select {
-		case <-tick.C:
-		case <-late.Done():
-			t.Fatal("the host does not leave")
-		}
-	}
+	until(t, "the host leaves", func() bool { return h.Status().Leaving })
 	return ended
 }
 
