@@ -78,6 +78,13 @@ func (g *Gateway) checks() []admin.Check {
 		}
 		list = append(list, check)
 	}
+	if g.spool != nil {
+		check := admin.Check{Name: "spool", OK: g.spoolOpen.Load()}
+		if !check.OK {
+			check.Reason = "not open yet; see the log"
+		}
+		list = append(list, check)
+	}
 	for _, e := range g.sortedEnvironments() {
 		check := admin.Check{Name: "inngest", OK: true}
 		if e.name != "" {

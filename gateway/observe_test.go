@@ -105,6 +105,7 @@ func TestStatus_tellsTheStateOfEverything(t *testing.T) {
 			InBand: true, Functions: 3, Server: apps.DialectAuto,
 		}},
 		Endpoints: []endpoint{{App: "shop", Endpoint: app.url(), Address: strings.TrimPrefix(app.url(), "http://"), Breaker: "closed"}},
+		Events:    eventStatus{Mode: "none", MemoryLimit: 64 << 20},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
