@@ -143,7 +143,9 @@ func TestFunctions_arePublishedByBackends(t *testing.T) {
 	r := start(t, load(t, text))
 	server.sync(urlOf(r.listeners.inngest) + "/jobs")
 	has := func(n int) func([]devserver.App, []devserver.Run) bool {
-		return func(apps []devserver.App, _ []devserver.Run) bool { return len(apps) == 1 && len(apps[0].Functions) == n }
+		return func(apps []devserver.App, _ []devserver.Run) bool {
+			return len(apps) == 1 && len(apps[0].Functions) == n
+		}
 	}
 	server.waitFor("the published function", has(1))
 	if run := server.run("one", nil); string(run.Output) != `"/one"` {
