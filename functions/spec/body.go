@@ -42,7 +42,7 @@ func (r *reading) steps(into **program.Program, f *Function) setting {
 		}
 		*into = compiled
 		for _, origin := range compiled.Origins() {
-			r.reachable(origin, at, origin)
+			r.reachable(strings.ToLower(origin), at, origin)
 		}
 	}
 }
@@ -85,6 +85,7 @@ func (r *reading) url(into *string) setting {
 			u.User != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(text, "${") || strings.ContainsFunc(text, isControl):
 			r.add(at, shown(v), wantURL)
 		default:
+			u.Host = strings.ToLower(u.Host) // one backend, however it is written
 			*into = u.String()
 			r.reachable(origin(u), at, text)
 		}

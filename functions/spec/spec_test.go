@@ -193,7 +193,7 @@ func TestRead_readsSecretsOfHeaders(t *testing.T) {
 		t.Fatal(problems)
 	}
 	want := &spec.Backend{
-		URL: "http://B:80/f?x=1", Timeout: 90e9,
+		URL: "http://b:80/f?x=1", Timeout: 90e9,
 		Headers: []spec.Header{{Name: "Authorization", Value: "Bearer s3cret"}, {Name: "X-Plain", Value: "7"}},
 	}
 	if d := cmp.Diff(want, all[0].Endpoint); d != "" {
