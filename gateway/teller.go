@@ -9,6 +9,7 @@ import (
 
 	"github.com/inngest-gateway/inngest-gateway/config"
 	"github.com/inngest-gateway/inngest-gateway/devserver"
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // A teller tells people what a Dev does. Each text leaves with one write, so
@@ -69,7 +70,7 @@ func (t *teller) knows(app string) (count int, known bool) {
 // step tells what happened to a run. Attempts are counted from 1.
 func (t *teller) step(e devserver.StepEvent) {
 	function, step, op := oneLine(e.Function), oneLine(e.Step), oneLine(e.Op)
-	if step == "" {
+	if step == "" || e.Op == string(inngest.OpRunComplete) { // the end of a function is no step
 		step = "-"
 	}
 	t.mu.Lock()

@@ -84,6 +84,8 @@ func serveEvents(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/e/good", "/behind/a/path/e/good":
 		fmt.Fprintf(w, `{"ids":["%s"],"status":200}`, strings.ReplaceAll(string(body), `"`, `'`))
+	case "/plain":
+		fmt.Fprintf(w, `{"said":%s}`, body)
 	case "/e/hangs":
 		<-r.Context().Done()
 	case "/e/page":
