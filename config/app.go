@@ -44,6 +44,15 @@ type App struct {
 	// How long an outage of the app may last before runs are lost: refusals
 	// spread a run's remaining attempts over it.
 	OutageBudget time.Duration `koanf:"outage_budget"`
+
+	// Where calls wait that the app cannot take now.
+	Wait Wait `koanf:"wait"`
+
+	// Calls that the app has at once.
+	Concurrency Concurrency `koanf:"concurrency"`
+
+	// Duplicates of calls.
+	Guard Guard `koanf:"guard"`
 }
 
 // Signing is how call requests are verified and signed on both sides.

@@ -62,6 +62,9 @@ func DefaultApp() App {
 		UnsignedSync: UnsignedSyncHint,
 		Compress:     true,
 		OutageBudget: 24 * time.Hour,
+		Wait:         defaultWait(),
+		Concurrency:  defaultConcurrency(),
+		Guard:        defaultGuard(),
 		Upstream: Upstream{
 			DialTimeout:   2 * time.Second,
 			AnswerTimeout: 2 * time.Hour,

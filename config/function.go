@@ -50,6 +50,15 @@ type FunctionApp struct {
 	// remaining attempts over it.
 	OutageBudget time.Duration `koanf:"outage_budget"`
 
+	// Where calls wait that cannot be taken now.
+	Wait Wait `koanf:"wait"`
+
+	// Calls that are answered at once.
+	Concurrency Concurrency `koanf:"concurrency"`
+
+	// Duplicates of calls.
+	Guard Guard `koanf:"guard"`
+
 	// Steps that are run one after another within one call.
 	Checkpoint Checkpoint `koanf:"checkpoint"`
 
@@ -137,6 +146,9 @@ func DefaultFunctionApp() FunctionApp {
 		UnsignedSync: app.UnsignedSync,
 		Compress:     app.Compress,
 		OutageBudget: app.OutageBudget,
+		Wait:         app.Wait,
+		Concurrency:  app.Concurrency,
+		Guard:        app.Guard,
 		Checkpoint:   Checkpoint{Enabled: true, MaxRuntime: 10 * time.Second}, // as long as the JavaScript SDK's
 		Discover:     Discover{Interval: time.Minute, Timeout: 5 * time.Second},
 		Backends: Backends{
@@ -265,6 +277,9 @@ func (a FunctionApp) validate(p *problems, at string) {
 	}
 	accepted(p, at+".unsigned_sync", a.UnsignedSync)
 	between(p, at+".outage_budget", a.OutageBudget, time.Minute, 30*24*time.Hour)
+	a.Wait.validate(p, at+".wait", 0)
+	a.Concurrency.validate(p, at+".concurrency")
+	a.Guard.validate(p, at+".guard", a.Checkpoint.Enabled)
 	between(p, at+".checkpoint.max_runtime", a.Checkpoint.MaxRuntime, 0, 2*time.Hour)
 
 	first := map[string]string{}

@@ -23,7 +23,7 @@ functions:
 
 func TestLoad_takesFunctionsWithoutAnApp(t *testing.T) {
 	cfg := mustLoad(t, sources(someFunctions, "KEY="+testKey, "TOKEN=Bearer abc"))
-	if d := cmp.Diff([]FunctionApp{DefaultFunctionApp()}, cfg.FunctionApps, cmp.AllowUnexported(Secret{})); d != "" {
+	if d := cmp.Diff([]FunctionApp{DefaultFunctionApp()}, cfg.FunctionApps, cmp.AllowUnexported(Secret{}, Portion{})); d != "" {
 		t.Errorf("function_apps (-want +got):\n%s", d)
 	}
 	all := cfg.FunctionsOf("functions")

@@ -171,6 +171,8 @@ func kindText(t reflect.Type) string {
 		return "secret"
 	case Size:
 		return "size"
+	case WaitMax:
+		return "`auto` or duration"
 	case Portion:
 		return "percentage or size"
 	case slog.Level:

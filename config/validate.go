@@ -116,6 +116,7 @@ func (c *Config) validateApps(p *problems) {
 		at := element("apps", i)
 		a.validate(p, at)
 		c.validateSigning(p, at, a)
+		a.Wait.validate(p, at+".wait", c.believed(a))
 		if a.ID == "" && len(c.Apps) > 1 {
 			p.add(at+".id", gotNothing, "the app id that the SDK has; with more than one app it is needed")
 		}

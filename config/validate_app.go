@@ -22,6 +22,8 @@ func (a App) validate(p *problems, at string) {
 	}
 	accepted(p, at+".unsigned_sync", a.UnsignedSync)
 	between(p, at+".outage_budget", a.OutageBudget, time.Minute, 30*24*time.Hour)
+	a.Concurrency.validate(p, at+".concurrency")
+	a.Guard.validate(p, at+".guard", a.Checkpointing == nil || *a.Checkpointing)
 	a.Upstream.validate(p, at+".upstream")
 	if up := a.Upstream.Path; up != a.Path && !isPath(up) {
 		p.add(at+".upstream.path", quoted(up), wantPath)
