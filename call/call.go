@@ -26,6 +26,7 @@ type Call struct {
 	Received    time.Time        // when the head was complete
 	WholeAnswer bool             // the answer's body must be complete before it is used: never stream
 	NoResend    bool             // must not be sent again even if nothing reached the app
+	Plain       bool             // goes to a backend without an SDK, whose errors are its own
 	Gone        func() bool      // tells whether the caller hung up meanwhile; may be nil; not to be called after Do returned
 	Waits       bool             // a run waits for the answer: the call may be parked; not so syncs, introspections and trust probes
 	Signed      time.Time        // time in the caller's signature, where that was verified; zero if not

@@ -82,7 +82,7 @@ func (b *Backend) post(ctx context.Context, r *run.Run, key string, body []byte)
 	defer cancel()
 	c := &call.Call{
 		App: b.App, Method: http.MethodPost, Target: []byte(b.Target), Head: b.head(r, key), Body: body,
-		Received: b.Now(), WholeAnswer: true,
+		Received: b.Now(), WholeAnswer: true, Plain: true,
 	}
 	if b.Sign != nil {
 		c.Signature = b.Sign(body)

@@ -43,12 +43,16 @@ func (a *answer) recycle() {
 }
 
 // verdict says what an answer tells about its endpoint: errors of an SDK are
-// answers of a healthy app.
-func (a *answer) verdict() breaker.Outcome {
-	if a.Status >= 400 && !a.FromSDK() {
-		return breaker.Failure
+// answers of a healthy app. A backend without one has its own 404 and 500; only
+// what proxies and overload answer speaks of the endpoint there.
+func (a *answer) verdict(cl *call.Call) breaker.Outcome {
+	switch {
+	case a.Status < 400 || a.FromSDK():
+		return breaker.Success
+	case cl.Plain && a.Status != 502 && a.Status != 503 && a.Status != 504:
+		return breaker.Success
 	}
-	return breaker.Success
+	return breaker.Failure
 }
 
 // stream is the body of an answer that is still arriving. The connection

@@ -37,7 +37,8 @@
 //
 // Refused, reset and silent for longer than answer_timeout, answers that are
 // none, and a status of 400 or more that no SDK sent are failures of the
-// endpoint. Any answer of an SDK is a success, its own errors too. A caller that
+// endpoint; of a backend that is known to have no SDK (call.Call.Plain) only 502,
+// 503 and 504. Any answer of an SDK is a success, its own errors too. A caller that
 // hangs up, a wait for a free connection that was too long, and a lack of memory
 // say nothing about it. Enough failures open its breaker (package breaker); only
 // the gateway's own probe closes it again (probe.go).

@@ -62,6 +62,32 @@ func TestDo_takesOutEndpointsThatFail(t *testing.T) {
 	}
 }
 
+// Errors of a backend without an SDK are answers to one call, not signs of a
+// sick endpoint: what fails for one run must not stop all others.
+func TestDo_keepsPlainBackendsThatAnswer(t *testing.T) {
+	for status, out := range map[string]bool{
+		"404 Not Found": false, "500 Internal Server Error": false, "429 Too Many Requests": false,
+		"502 Bad Gateway": true, "503 Service Unavailable": true, "504 Gateway Timeout": true,
+	} {
+		t.Run(status, func(t *testing.T) {
+			bubble(t, says(status, ""), func(t *testing.T, u *Upstream, _ *faultyapp.App) {
+				for range 3 {
+					cl := post("x")
+					cl.Plain = true
+					a, err := u.Do(t.Context(), cl)
+					if err != nil {
+						t.Fatal(err)
+					}
+					a.Release()
+				}
+				if u.Usable() == out {
+					t.Errorf("usable %v after three of them", u.Usable())
+				}
+			}, three, func(o *Options) { o.Breaker.OpenFor = time.Hour })
+		})
+	}
+}
+
 func TestDo_takesOutEndpointsThatRefuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var network faultyapp.Network

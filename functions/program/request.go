@@ -54,7 +54,7 @@ func (d *Driver) request(ctx context.Context, r *run.Run, s *run.Step, q *reques
 	defer cancel()
 	c := &call.Call{
 		App: d.program.scope.App, Method: q.method, Target: []byte(q.target), Head: q.head(r, s), Body: q.body,
-		Received: d.opts.Now(), WholeAnswer: true,
+		Received: d.opts.Now(), WholeAnswer: true, Plain: true,
 	}
 	if d.opts.Sign != nil {
 		c.Signature = d.opts.Sign(c.Body)
