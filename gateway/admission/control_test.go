@@ -1,0 +1,56 @@
+package admission
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestControls_pauseAndResumeWhatTheTargetNames(t *testing.T) {
+	rooms := map[string]*Room{}
+	for _, app := range []string{"shop", "shop/eu", "mail"} {
+		o := options(t, &fakeApp{})
+		o.App = app
+		r, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rooms[app] = r
+	}
+	controls := Controls(rooms)
+	for _, c := range []struct {
+		name, body string
+		app        string // with that many pauses afterwards
+		pauses     int
+		err        string
+	}{
+		{"pause", `{"target":"shop"}`, "shop", 1, ""},
+		{"pause", `{"target":"shop/order","for_seconds":600}`, "shop", 2, ""},
+		{"pause", `{"target":"shop/eu"}`, "shop/eu", 1, ""},
+		{"pause", `{"target":"shop/eu/order"}`, "shop/eu", 2, ""},
+		{"pause", `{"target":"shop/order"}`, "shop", 2, ""},
+		{"pause", `{"target":"other"}`, "shop", 2, `no app is called "other"; there are: mail, shop, shop/eu`},
+		{"pause", `{"target":"mail/"}`, "mail", 0, `no app is called "mail/"`},
+		{"pause", `{"target":"mail","for_seconds":-1}`, "mail", 0, "not possible"},
+		{"pause", `{"target":"mail","for_seconds":1e300}`, "mail", 0, "not possible"},
+		{"pause", `mail`, "mail", 0, "not understood"},
+		{"resume", `{"target":"shop/bill"}`, "shop", 2, "shop/bill is not paused; paused are: shop, shop/order"},
+		{"resume", `{"target":"shop"}`, "shop", 1, ""},
+		{"resume", `{"target":"shop/order"}`, "shop", 0, ""},
+		{"resume", `{"target":"mail"}`, "mail", 0, "mail is not paused"},
+	} {
+		_, err := controls[c.name](context.Background(), []byte(c.body))
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s %s = %v, want %q", c.name, c.body, err, c.err)
+		}
+		if n := len(rooms[c.app].Status().Pauses); n != c.pauses {
+			t.Errorf("after %s %s %s has %d pauses, want %d", c.name, c.body, c.app, n, c.pauses)
+		}
+	}
+	got, err := controls["pause"](context.Background(), []byte(`{"target":"mail/send","for_seconds":90}`))
+	a, ok := got.(PauseAnswer)
+	if err != nil || !ok || a.App != "mail" || a.Function != "send" || time.Until(a.Until) > 90*time.Second || time.Until(a.Until) < 80*time.Second {
+		t.Errorf("pause = %+v, %v", got, err)
+	}
+}
