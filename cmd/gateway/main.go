@@ -10,6 +10,8 @@
 //	gateway functions list the functions that a running gateway serves itself
 //	gateway types     print types for events with a schema
 //	gateway spool     list, show, replay and drop dead letters
+//	gateway pause     keep calls from an app or a function for a while
+//	gateway resume    end a pause
 //	gateway keys      make local keys for an app
 //	gateway health    ask a running gateway whether it is ready
 //	gateway version   print the version
@@ -135,6 +137,7 @@ command line is wrong.`,
 		newRunCommand(e), newDevCommand(e), newCheckCommand(e),
 		newSignCommand(e), newVerifyCommand(e), newSendCommand(e), newInvokeCommand(e),
 		newFunctionsCommand(e), newTypesCommand(e), newSpoolCommand(e),
+		newPauseCommand(e), newResumeCommand(e),
 		newKeysCommand(e), newHealthCommand(e), newVersionCommand(e),
 	)
 	root.SetHelpCommand(newHelpCommand())
