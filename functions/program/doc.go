@@ -13,8 +13,9 @@
 // [Driver.Advance] walks the program from its first statement, each time anew,
 // over the run's memo: a step that is done gives what it gave, the first that is
 // not stops its block, and what all blocks wait for is what the run wants next.
-// [Driver.Execute] then makes one HTTP call or sends events. Nothing is kept in
-// between, so a run may go on in another process after any step.
+// [Driver.Execute] then makes one HTTP call or sends events. What is kept in
+// between is in the [run.Run], and only to parse nothing twice: a run may go on
+// in another process after any step.
 //
 // A run must take the same way each time. Therefore
 //

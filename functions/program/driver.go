@@ -51,8 +51,8 @@ func (o *Options) check() error {
 	return nil
 }
 
-// A Driver runs a program. It implements run.Driver, keeps nothing between calls
-// and is safe for concurrent use.
+// A Driver runs a program. It implements run.Driver and is safe for concurrent
+// use by different runs.
 type Driver struct {
 	program *Program
 	opts    Options
@@ -70,7 +70,7 @@ func (p *Program) Driver(o Options) (*Driver, error) {
 // given, and returns what it wants next.
 func (d *Driver) Advance(ctx context.Context, r *run.Run) run.Outcome {
 	i := &interpretation{
-		ctx: ctx, run: r, limits: d.opts.Limits, seen: map[string]*step{}, counts: map[occurrence]int{},
+		ctx: ctx, run: r, limits: d.opts.Limits, seen: map[string]*step{}, counts: map[occurrence]int{}, read: readingOf(r),
 	}
 	switch out := d.program.body.run(i, i.frame()); out.state {
 	case waiting:

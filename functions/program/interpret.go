@@ -25,6 +25,23 @@ type interpretation struct {
 	seen    map[string]*step // by hashed id: which statement has it
 	counts  map[occurrence]int
 	moves   int
+	read    *reading
+}
+
+// A reading is what of a run has been parsed. It may be kept for as long as the
+// Run is the same, and it may be lost: events and results of steps never change.
+type reading struct {
+	event, events expr.Value
+	results       map[string]expr.Value // by hashed id
+}
+
+func readingOf(r *run.Run) *reading {
+	read, ok := r.Own.(*reading)
+	if !ok {
+		read = &reading{expr.Raw(r.Event), expr.Raw(r.Events), map[string]expr.Value{}}
+		r.Own = read
+	}
+	return read
 }
 
 // An occurrence is what the repetitions of an id are counted by. Iterations of
@@ -77,7 +94,7 @@ func tooLong(l Limits) flow {
 // frame returns the outermost frame.
 func (i *interpretation) frame() *frame {
 	var vars *expr.Vars
-	vars = vars.With("event", expr.Raw(i.run.Event)).With("events", expr.Raw(i.run.Events)).
+	vars = vars.With("event", i.read.event).With("events", i.read.events).
 		With("ctx", expr.Object(map[string]expr.Value{
 			"runId":       expr.String(i.run.ID),
 			"functionId":  expr.String(i.run.Function),
@@ -159,9 +176,13 @@ func (s *step) run(i *interpretation, f *frame) flow {
 		failure.NoRetry, failure.RetryAfter, failure.Code = true, 0, "" // it was tried as often as it may be
 		return fail(&failure)
 	}
-	value, failure := s.action.value(memo.Data)
-	if failure != nil {
-		return fail(failure)
+	value, ok := i.read.results[hash]
+	if !ok {
+		var failure *run.Failure
+		if value, failure = s.action.value(memo.Data); failure != nil {
+			return fail(failure)
+		}
+		i.read.results[hash] = value
 	}
 	if s.as != "" {
 		f.steps.Set(s.as, value)

@@ -79,7 +79,9 @@ func (w *world) finish(t *rapid.T, p *program.Program) string {
 			t.Fatalf("the step %s is wanted again", s.Name)
 		}
 		w.do(t, d, r, &s)
-		r.Memo = throughJSON(t, r.Memo)
+		if rapid.Bool().Draw(t, "another process") {
+			r.Memo, r.Own = throughJSON(t, r.Memo), nil
+		}
 	}
 	t.Fatal("the run does not end")
 	return ""

@@ -37,6 +37,7 @@ type Run struct {
 	Target      string          // hashed id of the only step to run in this call; empty: any
 	Traceparent string          // of the call, to pass on to backends; may be empty
 	Tracestate  string
+	Own         any // the driver's own, kept between its Advances while the call lasts
 }
 
 // A Memo holds what steps have given, by hashed id.
