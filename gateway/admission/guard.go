@@ -154,12 +154,14 @@ func (r *Room) join(ctx context.Context, j *joined) outcome {
 		if o.answer != nil {
 			r.m.joins.Inc()
 		}
-		return o
+		if !o.again || ctx.Err() == nil {
+			return o
+		}
 	case <-ctx.Done():
-	}
-	if !r.quit(j) {
-		if o := <-j.ready; o.answer != nil { // it came in the same moment
-			o.answer.Release()
+		if !r.quit(j) {
+			if o := <-j.ready; o.answer != nil { // it came in the same moment
+				o.answer.Release()
+			}
 		}
 	}
 	return outcome{err: &Error{

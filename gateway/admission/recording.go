@@ -15,6 +15,9 @@ import (
 // pumpSize is read at once for those who joined when the leader's caller is gone.
 const pumpSize = 32 << 10
 
+// maxRecorded bounds what is kept of all answers of an app that are arriving.
+const maxRecorded = 32 << 20
+
 var errLost = errors.New("the answer grew too large to be shared, and this caller was too slow for it")
 
 // A recording is an answer that is still arriving. What has arrived is kept, so
@@ -138,9 +141,9 @@ func (rec *recording) came(p []byte, err error) {
 	rec.mu.Lock()
 	rec.arrived += int64(len(p))
 	dropped := false
-	if rec.keeps && len(p) > 0 && rec.kept.Write(unwilling(), p) != nil {
+	if rec.keeps && len(p) > 0 && !rec.keep(p) {
 		rec.keeps, dropped = false, true
-		rec.kept.Free()
+		rec.drop()
 	}
 	if err != nil {
 		rec.end = err
@@ -149,6 +152,21 @@ func (rec *recording) came(p []byte, err error) {
 	if err != nil || dropped {
 		rec.leave(err != nil)
 	}
+}
+
+// keep adds to what is kept, with rec.mu held. It tells whether there was room.
+func (rec *recording) keep(p []byte) bool {
+	if rec.room.recorded.Load()+int64(len(p)) > maxRecorded || rec.kept.Write(unwilling(), p) != nil {
+		return false
+	}
+	rec.room.recorded.Add(int64(len(p)))
+	return true
+}
+
+// drop forgets what is kept.
+func (rec *recording) drop() {
+	rec.room.recorded.Add(-int64(rec.kept.Len()))
+	rec.kept.Free()
 }
 
 // leave tells the room that nobody can join any more, and that the app is done
@@ -191,7 +209,7 @@ func (d *reader) Close() error {
 		return nil
 	}
 	rec.inner.Release() // gives up what was not read
-	rec.kept.Free()
+	rec.drop()
 	if !ended {
 		rec.leave(true)
 	}

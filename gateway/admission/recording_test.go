@@ -155,19 +155,25 @@ func TestRecording_endsForAllAsTheSourceDoes(t *testing.T) {
 }
 
 func TestRecording_sharesNoMoreThanItMay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		app, _ := streams(10, io.EOF)
-		o := options(t, app)
-		o.Guard.MaxAnswer = 45
-		r := newRoom(t, o)
-		first := <-send(r, newCall("run"))
-		second := <-send(r, newCall("run")) // and reads nothing
-		if got := readAll(t, first); len(got) != 100 {
-			t.Errorf("the first caller got %d bytes, want 100", len(got))
-		}
-		if _, err := io.ReadAll(second.answer.Stream); !errors.Is(err, errLost) {
-			t.Errorf("the second caller's read = %v, want that it was too slow", err)
-		}
-		second.answer.Release()
-	})
+	for name, limit := range map[string]func(*Room){
+		"of one answer": func(r *Room) { r.opt.Guard.MaxAnswer = 45 },
+		"of all":        func(r *Room) { r.recorded.Store(maxRecorded - 45) },
+	} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { sharesNoMore(t, limit) }) })
+	}
+}
+
+func sharesNoMore(t *testing.T, limit func(*Room)) {
+	app, _ := streams(10, io.EOF)
+	r := newRoom(t, options(t, app))
+	limit(r)
+	first := <-send(r, newCall("run"))
+	second := <-send(r, newCall("run")) // and reads nothing
+	if got := readAll(t, first); len(got) != 100 {
+		t.Errorf("the first caller got %d bytes, want 100", len(got))
+	}
+	if _, err := io.ReadAll(second.answer.Stream); !errors.Is(err, errLost) {
+		t.Errorf("the second caller's read = %v, want that it was too slow", err)
+	}
+	second.answer.Release()
 }

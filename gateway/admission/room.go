@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
@@ -16,7 +18,8 @@ type Room struct {
 	m    instruments
 	wake chan struct{} // something was parked
 
-	saving sync.Mutex // orders what goes to the store
+	saving   sync.Mutex   // orders what goes to the store
+	recorded atomic.Int64 // bytes of answers that are arriving and are kept for duplicates
 
 	mu        sync.Mutex
 	functions map[string]*function
@@ -68,7 +71,8 @@ type visit struct {
 	flight  *flight // it leads; nil: no duplicate can join it
 	fn      *function
 	epoch   uint64
-	running bool // it has a place among the calls that the app has
+	running bool      // it has a place among the calls that the app has
+	parked  time.Time // for the first time; zero: it was not
 }
 
 // Do answers a call: by the callee in the call's turn, by the answer of a call
@@ -112,7 +116,7 @@ func (r *Room) arrive(c *call.Call, v *visit) (*waiter, error) {
 		v.running = true
 		return nil, nil
 	}
-	return r.park(c, v.fn, nil)
+	return r.park(c, v, nil)
 }
 
 // pass has the callee answer the call, first in its turn if w waits. A call of
@@ -168,7 +172,7 @@ func (r *Room) comeBack(c *call.Call, v *visit, failure *pool.Error) (*waiter, e
 	v.running = false
 	r.refused(failure)
 	r.finish(v.fn, v.epoch)
-	return r.park(c, v.fn, failure)
+	return r.park(c, v, failure)
 }
 
 // leave ends a visit: it gives the place at the app to the next call, and the

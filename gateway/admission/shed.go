@@ -41,6 +41,7 @@ type reason uint8
 const (
 	reasonDeadline reason = iota
 	reasonCalls
+	reasonShare
 	reasonBytes
 	reasonDraining
 )
@@ -48,7 +49,7 @@ const (
 // shed makes the error of a call that is turned away, and counts it.
 func (r *Room) shed(w *waiter, now time.Time, why reason) *Error {
 	e := r.why(w)
-	e.Parked = now.Sub(w.since)
+	e.Parked = now.Sub(w.first)
 	what := e.Detail
 	switch why {
 	case reasonDeadline:
@@ -60,6 +61,9 @@ func (r *Room) shed(w *waiter, now time.Time, why reason) *Error {
 			e.Detail += ", the last tenth of it for runs without another attempt"
 		}
 		e.Detail += "."
+	case reasonShare:
+		e.Code, e.Limit, e.Setting = inngest.CodeWaitingRoomFull, strconv.Itoa(r.mostOfOne()), "apps[].wait.max_calls"
+		e.Detail = fmt.Sprintf("%s; %d calls of this function wait already, and one function may have %s, three quarters of the room (%s).", what, w.fn.parked, e.Limit, e.Setting)
 	case reasonBytes:
 		e.Code, e.Limit, e.Setting = inngest.CodeWaitingRoomFull, strconv.FormatInt(r.opt.Wait.MaxBytes, 10)+"B", "apps[].wait.max_bytes"
 		e.Detail = fmt.Sprintf("%s; %d bytes of calls wait for that already, and there is room for %s (%s).", what, r.bytes, e.Limit, e.Setting)
@@ -79,7 +83,7 @@ func (r *Room) shed(w *waiter, now time.Time, why reason) *Error {
 
 // waited says how long a call was parked, and why not for longer.
 func (r *Room) waited(w *waiter, now time.Time) string {
-	parked := spoken(now.Sub(w.since))
+	parked := spoken(now.Sub(w.first))
 	switch {
 	case r.patience.limit == 0:
 		return "calls are not parked (apps[].wait.max), nothing of this one reached the app"

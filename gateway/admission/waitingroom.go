@@ -61,6 +61,7 @@ type waiter struct {
 	polled
 	fn         *function
 	since      time.Time // when it was parked
+	first      time.Time // when it was for the first time, if it came back
 	began      time.Time // when its caller began to wait
 	deadline   time.Time
 	cause      cause
@@ -94,12 +95,15 @@ func (p *polled) finish() {
 	p.over = true
 }
 
-// park puts a call into the room, or says why it cannot be. failure tells why it
-// came back from the app.
-func (r *Room) park(c *call.Call, f *function, failure *pool.Error) (*waiter, error) {
-	now := time.Now()
+// park puts the call of a visit into the room, or says why it cannot be. failure
+// tells why it came back from the app.
+func (r *Room) park(c *call.Call, v *visit, failure *pool.Error) (*waiter, error) {
+	now, f := time.Now(), v.fn
+	if v.parked.IsZero() {
+		v.parked = now
+	}
 	w := &waiter{
-		polled: polled{call: c}, fn: f, since: now, bytes: int64(len(c.Head) + len(c.Body)),
+		polled: polled{call: c}, fn: f, since: now, first: v.parked, bytes: int64(len(c.Head) + len(c.Body)),
 		failure: failure, ready: make(chan error, 1), cause: r.causeFor(f),
 	}
 	w.began = began(c, now)
@@ -111,6 +115,8 @@ func (r *Room) park(c *call.Call, f *function, failure *pool.Error) (*waiter, er
 		return nil, r.shed(w, now, reasonDeadline)
 	case r.parked >= r.seats(c):
 		return nil, r.shed(w, now, reasonCalls)
+	case len(r.functions) > 1 && f.parked >= r.mostOfOne():
+		return nil, r.shed(w, now, reasonShare)
 	case r.bytes+w.bytes > r.opt.Wait.MaxBytes:
 		return nil, r.shed(w, now, reasonBytes)
 	}
@@ -128,6 +134,11 @@ func (r *Room) seats(c *call.Call) int {
 	}
 	return all - all*lastCalls/100
 }
+
+// mostOfOne returns how many calls of one function may be parked where there are
+// others: a function that is paused, or gets more than the app can do, must not
+// take all the seats.
+func (r *Room) mostOfOne() int { return r.opt.Wait.MaxCalls - r.opt.Wait.MaxCalls/4 }
 
 // began returns when the caller of a call began to wait.
 func began(c *call.Call, now time.Time) time.Time {
@@ -167,24 +178,26 @@ func reseal(c *call.Call) error {
 	return nil
 }
 
-// seat queues a waiter, by when its call was received: one that came back is
-// before all that came later.
+// seat queues a waiter at the end or, if it came back, before all that were
+// received later.
 func (r *Room) seat(w *waiter) {
 	f := w.fn
-	before := f.last // the one that it comes after
-	if w.failure != nil {
-		for before != nil && before.call.Received.After(w.call.Received) {
-			before = before.prev
-		}
-	}
 	if f.first == nil {
 		r.enlist(f)
 	}
-	w.prev = before
-	if before == nil {
-		w.next, f.first = f.first, w
+	w.prev = f.last
+	if w.failure != nil {
+		for w.next = f.first; w.next != nil && !w.next.call.Received.After(w.call.Received); {
+			w.next = w.next.next
+		}
+		if w.next != nil {
+			w.prev = w.next.prev
+		}
+	}
+	if w.prev == nil {
+		f.first = w
 	} else {
-		w.next, before.next = before.next, w
+		w.prev.next = w
 	}
 	if w.next == nil {
 		f.last = w

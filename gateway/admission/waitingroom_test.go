@@ -204,6 +204,32 @@ func TestRoom_turnsAwayWhatCannotWait(t *testing.T) {
 	}
 }
 
+func TestRoom_keepsSeatsForOtherFunctions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := &fakeApp{}
+		o := options(t, app)
+		o.Wait.MaxCalls = 100
+		r := newRoom(t, o)
+		wantAnswer(t, <-send(r, callOf("other", "known")))
+		if err := r.Pause("hog", time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 75 {
+			send(r, callOf("hog", fmt.Sprint(i)))
+		}
+		synctest.Wait()
+		e := refusal(t, <-send(r, callOf("hog", "over")))
+		if want := "75 calls of this function wait already, and one function may have 75,"; e.Code != inngest.CodeWaitingRoomFull || !strings.Contains(e.Detail, want) {
+			t.Errorf("error = %v, want waiting_room_full: %s", e, want)
+		}
+		app.set(func(a *fakeApp) { a.down = true })
+		done := send(r, callOf("other", "run"))
+		time.Sleep(time.Second)
+		app.set(func(a *fakeApp) { a.down = false })
+		wantAnswer(t, <-done)
+	})
+}
+
 func TestRoom_keepsSeatsForCallsWithoutFurtherAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := &fakeApp{open: true}
