@@ -86,6 +86,9 @@ func serveEvents(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"ids":["%s"],"status":200}`, strings.ReplaceAll(string(body), `"`, `'`))
 	case "/plain":
 		fmt.Fprintf(w, `{"said":%s}`, body)
+	case "/e/refuses":
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"ids":[""],"error":"no thanks","status":400}`)
 	case "/e/hangs":
 		<-r.Context().Done()
 	case "/e/page":

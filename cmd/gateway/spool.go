@@ -120,6 +120,7 @@ func newSpoolEachCommand(e env, f *spoolFlags, name, short string, do func(lette
 		Use:     name + " ID...",
 		Short:   short,
 		Example: "  gateway spool " + name + " 01M8ZK...\n  gateway spool " + name + " --all",
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if all == (len(ids) > 0) {
 				return usageError{errors.New("spool " + name + ": takes the IDs of letters, or --all")}
