@@ -1,7 +1,8 @@
-// Package app is the app behind what is measured: it answers call requests as an
-// SDK does, with a body as large as the request's, and keeps count of them. It is on
-// fasthttp to leave as much of the processor as it can to the others. Starting
-// it as a process is left to package rig and the commands.
+// Package app is what is behind that which is measured: an app that answers call
+// requests as an SDK does, with a body as large as the request's, and an event API
+// that answers ids. It keeps count of both. It is on fasthttp to leave as much of
+// the processor as it can to the others. Starting it as a process is left to
+// package rig and the commands.
 package app
 
 import (
@@ -11,6 +12,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,12 +30,15 @@ const (
 // Options configures an App.
 type Options struct {
 	Journal io.Writer     // gets the run id and a newline for each call request, before it is answered; may be nil
-	Delay   time.Duration // before each answer
+	Delay   time.Duration // before each answer to a call request
+
+	EventCost  time.Duration // processor time for each request with events
+	EventDelay time.Duration // before its answer
 }
 
 // Serve answers on ln until ctx ends, then finishes what it has begun.
 func Serve(ctx context.Context, ln net.Listener, o Options) error {
-	a := &app{journal: o.Journal, delay: o.Delay, body: answer(maxAnswer)}
+	a := &app{options: o, body: answer(maxAnswer)}
 	server := &fasthttp.Server{
 		Handler:               a.handle,
 		Name:                  "app",
@@ -68,14 +73,19 @@ func Serve(ctx context.Context, ln net.Listener, o Options) error {
 const maxAnswer = 8 << 20
 
 type app struct {
-	arrived atomic.Int64
-	journal io.Writer
-	delay   time.Duration
-	body    []byte
+	options    Options
+	arrived    atomic.Int64 // call requests
+	posts      atomic.Int64 // requests with events
+	eventsCame atomic.Int64
+	body       []byte
 }
 
 func (a *app) handle(c *fasthttp.RequestCtx) {
 	switch path := string(c.Path()); {
+	case c.IsPost() && strings.HasPrefix(path, EventPath):
+		a.events(c)
+	case path == EventsPath:
+		a.eventCounts(c)
 	case path == ArrivedPath:
 		c.SetBodyString(strconv.FormatInt(a.arrived.Load(), 10))
 	case path != Path:
@@ -96,14 +106,14 @@ const sdk = "inngest-bench:v1.0.0"
 func (a *app) answer(c *fasthttp.RequestCtx) {
 	a.arrived.Add(1)
 	run := c.Request.Header.Peek(inngest.HeaderRunID)
-	if a.journal != nil {
-		if _, err := fmt.Fprintf(a.journal, "%s\n", run); err != nil {
+	if a.options.Journal != nil {
+		if _, err := fmt.Fprintf(a.options.Journal, "%s\n", run); err != nil {
 			c.Error(err.Error(), fasthttp.StatusInternalServerError)
 			return
 		}
 	}
-	if a.delay > 0 {
-		time.Sleep(a.delay)
+	if a.options.Delay > 0 {
+		time.Sleep(a.options.Delay)
 	}
 	size := min(len(c.Request.Body()), len(a.body))
 	h := &c.Response.Header

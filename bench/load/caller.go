@@ -28,7 +28,9 @@ func NewCaller(address string, fresh bool, limit time.Duration) *Caller {
 
 // Call sends a prepared request and reads its answer. After an error the next
 // call has a connection of its own.
-func (c *Caller) Call(r *Request) (*Answer, error) {
+func (c *Caller) Call(r *Request) (*Answer, error) { return c.call(r) }
+
+func (c *Caller) call(r message) (*Answer, error) {
 	if c.conn == nil {
 		if err := c.dial(); err != nil {
 			return nil, err
@@ -54,16 +56,17 @@ func (c *Caller) dial() error {
 	return nil
 }
 
-func (c *Caller) exchange(r *Request) error {
+func (c *Caller) exchange(r message) error {
 	if err := c.conn.SetDeadline(time.Now().Add(c.limit)); err != nil {
 		return err
 	}
 	var err error
-	if len(r.body) <= joined {
-		c.out = append(append(c.out[:0], r.head...), r.body...)
+	head, body := r.parts()
+	if len(body) <= joined {
+		c.out = append(append(c.out[:0], head...), body...)
 		_, err = c.conn.Write(c.out)
 	} else {
-		parts := net.Buffers{r.head, r.body}
+		parts := net.Buffers{head, body}
 		_, err = parts.WriteTo(c.conn)
 	}
 	if err != nil {

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,17 +13,34 @@ import (
 // Options configures a Load.
 type Options struct {
 	Address string        // of the listener, host:port
-	Form    Form          // of the requests; the app answers with as many bytes as they have
+	Form    Requests      // a [Form] or [EventForm]
 	Callers int           // at once, > 0
 	Rate    float64       // calls a second of all callers together; 0: as fast as answers come
 	Limit   time.Duration // for one call, > 0
+}
+
+// Requests makes the requests of a load, another one for each caller.
+type Requests interface {
+	request() (message, error)
+	fresh() bool // a new connection for each call
+}
+
+// A message is a request that is sent again and again, changed in place.
+type message interface {
+	// begin makes it the first one of a slice of time, of the caller of that
+	// number; next is called before each call.
+	begin(caller int, now time.Time)
+	next(now time.Time)
+	parts() (head, body []byte)
+	// check tells whether an answer is the one to it.
+	check(*Answer) error
 }
 
 // A Load is a number of callers whose connections outlive a slice of time.
 type Load struct {
 	options Options
 	callers []*Caller
-	request []*Request
+	request []message
 }
 
 // New returns a load that has not called yet.
@@ -34,12 +50,12 @@ func New(o Options) (*Load, error) {
 	}
 	l := &Load{options: o}
 	for range o.Callers {
-		r, err := NewRequest(o.Form)
+		r, err := o.Form.request()
 		if err != nil {
 			return nil, err
 		}
 		l.request = append(l.request, r)
-		l.callers = append(l.callers, NewCaller(o.Address, o.Form.Close, o.Limit))
+		l.callers = append(l.callers, NewCaller(o.Address, o.Form.fresh(), o.Limit))
 	}
 	return l, nil
 }
@@ -90,15 +106,10 @@ func (l *Load) Run(ctx context.Context, d time.Duration) (Result, error) {
 	return total, ctx.Err()
 }
 
-// resign is the age at which a request is signed again; the gateway tolerates
-// five minutes.
-const resign = time.Minute
-
 func (l *Load) work(ctx context.Context, i int, start, end time.Time) (Result, error) {
 	result := Result{Latencies: NewHistogram()}
 	caller, request := l.callers[i], l.request[i]
-	// Calls that run at the same time are of different runs and jobs.
-	request.Prepare(uint64(i), start)
+	request.begin(i, start)
 	interval, due := l.schedule(i, start)
 	for first := true; ctx.Err() == nil; first = false {
 		now := time.Now()
@@ -115,12 +126,10 @@ func (l *Load) work(ctx context.Context, i int, start, end time.Time) (Result, e
 			began = due
 			due = due.Add(interval)
 		}
-		if now.Sub(request.signed) > resign {
-			request.Prepare(uint64(i), now)
-		}
-		answer, err := caller.Call(request)
+		request.next(now)
+		answer, err := caller.call(request)
 		if err == nil {
-			err = l.check(request, answer)
+			err = request.check(answer)
 		}
 		if err != nil {
 			return result, fmt.Errorf("call %d to %s: %w", result.Calls+1, l.options.Address, err)
@@ -154,18 +163,6 @@ func wait(ctx context.Context, until time.Time) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-func (l *Load) check(r *Request, a *Answer) error {
-	switch {
-	case a.Status != 200 || !a.SDK:
-		return fmt.Errorf("status %d, x-gateway-error %q", a.Status, a.Refusal)
-	case !bytes.Equal(a.Run, r.run):
-		return fmt.Errorf("the answer is to run %q, the call was of %q", a.Run, r.run)
-	case len(a.Coding) == 0 && a.Size != int64(len(r.body)):
-		return fmt.Errorf("answer of %d bytes, want %d", a.Size, len(r.body))
-	}
-	return nil
 }
 
 // Close closes the connections of all callers.

@@ -34,10 +34,20 @@ func TestLoad_countsEveryCall(t *testing.T) {
 		"new connections":    {Form: Form{Size: 1 << 10, Close: true}},
 		"large bodies":       {Form: Form{Size: 256 << 10}},
 		"at a fixed rate":    {Form: Form{Size: 1 << 10}, Rate: 500},
+		"single events":      {Form: EventForm{Key: "key", Array: 1}},
+		"arrays of events":   {Form: EventForm{Key: "key", Array: 10, Seeds: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Address, o.Callers, o.Limit = startApp(t), 3, 10*time.Second
-			o.Form.Host, o.Form.Path, o.Form.Key = o.Address, app.Path, testKey(t)
+			form, ok := o.Form.(Form)
+			if ok {
+				form.Host, form.Path, form.Key = o.Address, app.Path, testKey(t)
+				o.Form = form
+			} else {
+				form := o.Form.(EventForm)
+				form.Host = o.Address
+				o.Form = form
+			}
 			l, err := New(o)
 			if err != nil {
 				t.Fatal(err)
@@ -49,7 +59,7 @@ func TestLoad_countsEveryCall(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if calls += r.Calls; r.Calls == 0 || r.Latencies.TotalCount() != r.Calls || r.Bytes != r.Calls*int64(o.Form.Size) {
+				if calls += r.Calls; r.Calls == 0 || r.Latencies.TotalCount() != r.Calls || ok && r.Bytes != r.Calls*int64(form.Size) {
 					t.Errorf("Run = %d calls, %d latencies, %d bytes", r.Calls, r.Latencies.TotalCount(), r.Bytes)
 				}
 			}

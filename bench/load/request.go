@@ -61,6 +61,10 @@ type Form struct {
 	Key   signature.Key
 }
 
+func (f Form) request() (message, error) { return NewRequest(f) }
+
+func (f Form) fresh() bool { return f.Close }
+
 // MinSize is the size of the smallest body of a Form.
 func MinSize() int { return len(body("")) }
 
@@ -72,6 +76,7 @@ type Request struct {
 	run       []byte // what the app's answer must name: a part of head
 	places    places
 	signature []byte
+	number    uint64
 	signed    time.Time
 }
 
@@ -120,7 +125,36 @@ func (r *Request) Prepare(number uint64, now time.Time) {
 		copy(place, text[runWidth-jobWidth:])
 	}
 	signature.AppendSign(r.signature[:0], r.key, r.body, now)
-	r.signed = now
+	r.number, r.signed = number, now
+}
+
+// begin gives the calls that run at the same time different runs and jobs.
+func (r *Request) begin(caller int, now time.Time) { r.Prepare(uint64(caller), now) }
+
+// resign is the age at which a request is signed again; the gateway tolerates
+// five minutes.
+const resign = time.Minute
+
+func (r *Request) next(now time.Time) {
+	if now.Sub(r.signed) > resign {
+		r.Prepare(r.number, now)
+	}
+}
+
+func (r *Request) parts() (head, body []byte) { return r.head, r.body }
+
+// check wants the app's answer to this run, with as many bytes as the request
+// has.
+func (r *Request) check(a *Answer) error {
+	switch {
+	case a.Status != 200 || !a.SDK:
+		return fmt.Errorf("status %d, x-gateway-error %q", a.Status, a.Refusal)
+	case !bytes.Equal(a.Run, r.run):
+		return fmt.Errorf("the answer is to run %q, the call was of %q", a.Run, r.run)
+	case len(a.Coding) == 0 && a.Size != int64(len(r.body)):
+		return fmt.Errorf("answer of %d bytes, want %d", a.Size, len(r.body))
+	}
+	return nil
 }
 
 // digits fills text with number in the alphabet of ULIDs, zeros in front.

@@ -34,28 +34,36 @@ func BuildGateway(ctx context.Context, dir string) (string, error) {
 type GatewayOptions struct {
 	Binary string
 	File   string // its configuration, to be written
-	App    string // host:port of the app
+	App    string // host:port of the app, which plays Inngest too
 	Path   string // of the app, here and there
 	Key    string // signing key
 	Memory string // limits.memory; empty: the default
+	State  string // state_dir; empty: none
+	Events string // what stands under events, as a YAML mapping in one line; empty: the defaults
 }
 
 // A Gateway is a gateway in a process of its own.
 type Gateway struct {
 	*Process
 	Inngest string // the listener that Inngest calls, host:port
+	Apps    string // the listener that apps call
 	Admin   string
 }
+
+// EventKey is the event key of the gateway.
+const EventKey = "bench-event-key-0123456789abcdef"
 
 // One app in mode passthrough; what is not said is the default. Successful calls
 // are not logged: one in a million.
 const gatewayConfig = `
-inngest: {signing_key: env:INNGEST_SIGNING_KEY, api_url: "http://%[1]s", event_url: "http://%[1]s"}
+inngest: {signing_key: env:INNGEST_SIGNING_KEY, event_key: ` + EventKey + `, api_url: "http://%[1]s", event_url: "http://%[1]s"}
 listen: {inngest: "%[2]s", apps: "%[3]s", admin: "%[4]s"}
 public_url: http://%[2]s
 log: {sample: 1000000}
 admin: {pprof: true}
 limits: {%[6]s}
+events: {%[7]s}
+%[8]s
 apps:
   - id: bench
     path: %[5]s
@@ -68,11 +76,14 @@ func StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := ""
+	limits, state := "", ""
 	if o.Memory != "" {
 		limits = "memory: " + o.Memory
 	}
-	text := fmt.Sprintf(gatewayConfig, o.App, addresses[0], addresses[1], addresses[2], o.Path, limits)
+	if o.State != "" {
+		state = "state_dir: " + strconv.Quote(o.State)
+	}
+	text := fmt.Sprintf(gatewayConfig, o.App, addresses[0], addresses[1], addresses[2], o.Path, limits, o.Events, state)
 	if err := os.WriteFile(o.File, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -81,7 +92,7 @@ func StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Process: p, Inngest: addresses[0], Admin: addresses[2]}
+	g := &Gateway{Process: p, Inngest: addresses[0], Apps: addresses[1], Admin: addresses[2]}
 	if err := g.ready(ctx); err != nil {
 		return nil, errors.Join(err, p.Kill())
 	}

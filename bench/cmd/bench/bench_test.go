@@ -100,20 +100,3 @@ func TestParse_refusesWhatItDoesNotKnow(t *testing.T) {
 		})
 	}
 }
-
-func TestSummary_isMedianAndQuartiles(t *testing.T) {
-	for name, c := range map[string]struct {
-		values []float64
-		want   summary
-	}{
-		"one":  {[]float64{3}, summary{3, 3, 3}},
-		"odd":  {[]float64{5, 1, 3, 2, 4}, summary{3, 2, 4}},
-		"even": {[]float64{4, 1, 3, 2}, summary{2.5, 1.75, 3.25}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := newSummary(c.values); got != c.want {
-				t.Errorf("newSummary = %v, want %v", got, c.want)
-			}
-		})
-	}
-}

@@ -4,11 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/bench/figures"
 )
 
 // report is what a run found.
@@ -33,29 +32,22 @@ type caseReport struct {
 // contenderReport holds medians of turns with their quartiles, ratios being
 // taken within a cycle; percentiles are over all turns together.
 type contenderReport struct {
-	Name         string             `json:"name"`
-	Calls        int64              `json:"calls"`
-	PerSecond    summary            `json:"calls_per_second"`
-	P50          float64            `json:"p50_us"`
-	P99          float64            `json:"p99_us"`
-	AnswerBytes  float64            `json:"answer_bytes"`
-	CPUPerCall   *summary           `json:"cpu_us_per_call,omitempty"` // of the process in between
-	PeakRSS      int64              `json:"peak_rss_bytes,omitempty"`
-	CPURatio     map[string]summary `json:"cpu_ratio,omitempty"`              // to whom
-	SpeedRatio   map[string]summary `json:"calls_per_second_ratio,omitempty"` // to whom
-	LatencyRatio map[string]summary `json:"p50_ratio,omitempty"`              // to whom
-}
-
-// summary is a median with its quartiles.
-type summary struct {
-	Median float64 `json:"median"`
-	Q1     float64 `json:"q1"`
-	Q3     float64 `json:"q3"`
+	Name         string                     `json:"name"`
+	Calls        int64                      `json:"calls"`
+	PerSecond    figures.Summary            `json:"calls_per_second"`
+	P50          float64                    `json:"p50_us"`
+	P99          float64                    `json:"p99_us"`
+	AnswerBytes  float64                    `json:"answer_bytes"`
+	CPUPerCall   *figures.Summary           `json:"cpu_us_per_call,omitempty"` // of the process in between
+	PeakRSS      int64                      `json:"peak_rss_bytes,omitempty"`
+	CPURatio     map[string]figures.Summary `json:"cpu_ratio,omitempty"`              // to whom
+	SpeedRatio   map[string]figures.Summary `json:"calls_per_second_ratio,omitempty"` // to whom
+	LatencyRatio map[string]figures.Summary `json:"p50_ratio,omitempty"`              // to whom
 }
 
 func newReport(s settings) *report {
 	return &report{
-		Machine: machine(), Started: time.Now().UTC().Truncate(time.Second),
+		Machine: figures.Machine(), Started: time.Now().UTC().Truncate(time.Second),
 		Callers: s.callers, Rate: s.rate, SliceMS: float64(s.slice.Microseconds()) / 1e3, Cycles: s.cycles,
 		Quartile: "of the turns; ratios are taken within a cycle",
 	}
@@ -66,7 +58,7 @@ func newCaseReport(m mode, size int, contenders []*contender) (caseReport, error
 	for _, c := range contenders {
 		one := contenderReport{
 			Name:      c.name,
-			PerSecond: summarize(c.turns, func(t turn) float64 { return t.perSecond }),
+			PerSecond: figures.Of(c.turns, func(t turn) float64 { return t.perSecond }),
 			P50:       float64(c.latencies.ValueAtQuantile(50)) / 1e3,
 			P99:       float64(c.latencies.ValueAtQuantile(99)) / 1e3,
 		}
@@ -77,7 +69,7 @@ func newCaseReport(m mode, size int, contenders []*contender) (caseReport, error
 		}
 		one.AnswerBytes = float64(bytes) / float64(one.Calls)
 		if c.process != nil {
-			cpu := summarize(c.turns, func(t turn) float64 { return t.cpuPerCall })
+			cpu := figures.Of(c.turns, func(t turn) float64 { return t.cpuPerCall })
 			one.CPUPerCall = &cpu
 			var err error
 			if one.PeakRSS, err = c.process.PeakRSS(); err != nil {
@@ -92,17 +84,13 @@ func newCaseReport(m mode, size int, contenders []*contender) (caseReport, error
 
 // compare takes the ratios to all others.
 func (r *contenderReport) compare(c *contender, all []*contender) {
-	r.CPURatio, r.SpeedRatio, r.LatencyRatio = map[string]summary{}, map[string]summary{}, map[string]summary{}
+	r.CPURatio, r.SpeedRatio, r.LatencyRatio = map[string]figures.Summary{}, map[string]figures.Summary{}, map[string]figures.Summary{}
 	for _, other := range all {
 		if other == c {
 			continue
 		}
-		ratio := func(of func(turn) float64) summary {
-			var within []float64
-			for i, t := range c.turns {
-				within = append(within, of(t)/of(other.turns[i]))
-			}
-			return newSummary(within)
+		ratio := func(of func(turn) float64) figures.Summary {
+			return figures.Ratio(c.turns, other.turns, of)
 		}
 		if c.process != nil && other.process != nil {
 			r.CPURatio[other.name] = ratio(func(t turn) float64 { return t.cpuPerCall })
@@ -110,27 +98,6 @@ func (r *contenderReport) compare(c *contender, all []*contender) {
 		r.SpeedRatio[other.name] = ratio(func(t turn) float64 { return t.perSecond })
 		r.LatencyRatio[other.name] = ratio(func(t turn) float64 { return t.p50 })
 	}
-}
-
-func summarize(turns []turn, of func(turn) float64) summary {
-	var values []float64
-	for _, t := range turns {
-		values = append(values, of(t))
-	}
-	return newSummary(values)
-}
-
-func newSummary(values []float64) summary {
-	slices.Sort(values)
-	at := func(q float64) float64 { // between the two nearest
-		place := q * float64(len(values)-1)
-		i := int(place)
-		if i+1 == len(values) {
-			return values[i]
-		}
-		return values[i] + (place-float64(i))*(values[i+1]-values[i])
-	}
-	return summary{Median: at(0.5), Q1: at(0.25), Q3: at(0.75)}
 }
 
 // markdown writes one table for all cases.
@@ -179,25 +146,10 @@ func (r *report) bases() []string {
 	return bases
 }
 
-func ratioText(ratios map[string]summary, base string) string {
+func ratioText(ratios map[string]figures.Summary, base string) string {
 	s, ok := ratios[base]
 	if !ok {
 		return "–"
 	}
-	return fmt.Sprintf("**%.2f** (%.2f–%.2f)", s.Median, s.Q1, s.Q3)
-}
-
-// machine names the kind of machine: figures of another kind do not compare.
-func machine() string {
-	model := "unknown processor"
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		for line := range strings.Lines(string(text)) {
-			if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
-				model = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%s, %d cores, %s/%s, %s", model, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+	return s.String()
 }
