@@ -221,7 +221,8 @@ func TestDrainer_leavesOthersAloneWhileOneIsBlocked(t *testing.T) {
 	}
 	co := clientOptions(url)
 	co.Keys = keyring{"revoked": {"bad", "worse"}, "fine": {"good"}}
-	d, stop := drain(t, drainerOptions(s, newClient(t, co)))
+	blocked := drainerOptions(s, newClient(t, co))
+	d, stop := drain(t, blocked)
 	await(t, "delivery of the good key's events", func() bool { return len(a.counts()) == 50 })
 	await(t, "status of the other", func() bool { return len(d.Status().Blocked) == 1 })
 	if b := d.Status().Blocked[0]; b.KeyID != "revoked" || !strings.Contains(b.Err, "Event key not found") {
@@ -231,7 +232,19 @@ func TestDrainer_leavesOthersAloneWhileOneIsBlocked(t *testing.T) {
 		b, err := s.Backlog(t.Context())
 		return err == nil && b.Records == 50 && b.DeadLetters == 0
 	})
+	await(t, "look at it", func() bool { return d.Status().Backlog.Records == 50 })
 	stop()
+	m := blocked.Metrics
+	for name, got := range map[string]float64{
+		"backlog": testutil.ToFloat64(m.Backlog), "waiting": testutil.ToFloat64(m.Waiting),
+	} {
+		if got != 50 {
+			t.Errorf("%s is %v, want 50", name, got)
+		}
+	}
+	if testutil.ToFloat64(m.Oldest) <= 0 || testutil.ToFloat64(m.Bytes) <= 0 {
+		t.Error("the oldest record has no age, or the backlog no bytes")
+	}
 	// The key works again.
 	a.mu.Lock()
 	a.keys["worse"] = true
