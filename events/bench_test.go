@@ -86,35 +86,46 @@ func freshSeed() inngest.Seed {
 	return b.seed
 }
 
-// Durable, with a real spool: one sync for each batch.
+// Durable, with a real spool: one sync for each batch, and one more where callers
+// bring seeds.
 func BenchmarkAccept_durable(b *testing.B) {
 	for _, events := range []int{1, 20, 100} {
-		b.Run(fmt.Sprintf("array=%d", events), func(b *testing.B) {
-			s, err := spool.New(spool.Options{
-				Dir: b.TempDir(), Name: "BENCH", Replicas: 1, MaxBytes: 8 << 30, MaxAge: time.Hour, AckWait: time.Minute,
-				MaxInFlight: 10, OpTimeout: 10 * time.Second, Sweep: time.Second, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := s.Open(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(s.Close)
-			r := newRig(b, func(o *Options) { o.Mode, o.Spool = ModeDurable, s })
-			body := benchArray(events)
-			b.SetParallelism(64)
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				q := request(body)
-				for pb.Next() {
-					if a := r.Accept(context.Background(), q); a.Status != 200 {
-						b.Errorf("answer = %d %s", a.Status, a.Body)
-						return
-					}
-				}
-			})
-			b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
-		})
+		for name, seed := range map[string]bool{"": false, ",seed": true} {
+			b.Run(fmt.Sprintf("array=%d%s", events, name), func(b *testing.B) { benchDurable(b, events, seed) })
+		}
 	}
+}
+
+func benchDurable(b *testing.B, events int, seed bool) {
+	s, err := spool.New(spool.Options{
+		Dir: b.TempDir(), Name: "BENCH", Replicas: 1, MaxBytes: 8 << 30, MaxAge: time.Hour, AckWait: time.Minute,
+		MaxInFlight: 10, OpTimeout: 10 * time.Second, Sweep: time.Second, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Open(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(s.Close)
+	r := newRig(b, func(o *Options) {
+		o.Mode, o.Spool, o.SeedDir, o.MaxSeeds = ModeDurable, s, b.TempDir(), 100_000
+	})
+	body := benchArray(events)
+	b.SetParallelism(64)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		q, own := request(body), freshSeed()
+		for pb.Next() {
+			if seed {
+				own = own.From(2)
+				q.Seed = own.String()
+			}
+			if a := r.Accept(context.Background(), q); a.Status != 200 {
+				b.Errorf("answer = %d %s", a.Status, a.Body)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
 }
