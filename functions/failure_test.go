@@ -206,7 +206,7 @@ func TestHost_runsThousandRunsAtOnce(t *testing.T) {
 	for i := range events {
 		events[i] = w.send("t/many", m{"n": i})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	for _, event := range events {
 		list, err := w.dev.WaitRunsOf(ctx, event)
