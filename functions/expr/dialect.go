@@ -7,6 +7,7 @@ import (
 	"cel.dev/cel-go/common/decls"
 	"cel.dev/cel-go/common/functions"
 	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/stdlib"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -60,7 +61,7 @@ func mixed(name string) *arithmetic {
 	case operators.Multiply:
 		return &arithmetic{"multiply", traits.MultiplierType, func(a, b ref.Val) ref.Val { return a.(traits.Multiplier).Multiply(b) }}
 	case operators.Divide:
-		return &arithmetic{"divide", traits.DividerType, func(a, b ref.Val) ref.Val { return a.(traits.Divider).Divide(b) }}
+		return &arithmetic{"divide", traits.DividerType, divide}
 	}
 	return nil
 }
@@ -69,7 +70,11 @@ func mixed(name string) *arithmetic {
 func withMixed(fn *decls.FunctionDecl, op *arithmetic) (*decls.FunctionDecl, error) {
 	var options []decls.FunctionOpt
 	for _, o := range fn.OverloadDecls() {
-		options = append(options, decls.Overload(o.ID(), o.ArgTypes(), o.ResultType()))
+		result := o.ResultType()
+		if o.ID() == overloads.DivideInt64 {
+			result = types.DynType
+		}
+		options = append(options, decls.Overload(o.ID(), o.ArgTypes(), result))
 	}
 	options = append(options,
 		decls.Overload(op.overload+"_int64_double", []*types.Type{types.IntType, types.DoubleType}, types.DoubleType),
@@ -88,6 +93,17 @@ func withMixed(fn *decls.FunctionDecl, op *arithmetic) (*decls.FunctionDecl, err
 			return op.apply(a, b)
 		}, op.trait))
 	return decls.NewFunction(fn.Name(), options...)
+}
+
+// divide gives 2.5 for 5 / 2, where CEL gives 2: whether a number of JSON is
+// whole is chance, and must not decide how it is divided.
+func divide(a, b ref.Val) ref.Val {
+	x, ok := a.(types.Int)
+	y, also := b.(types.Int)
+	if ok && also && y != 0 && x%y != 0 {
+		return types.Double(x) / types.Double(y)
+	}
+	return a.(traits.Divider).Divide(b)
 }
 
 func ownFunctions() []cel.EnvOption {

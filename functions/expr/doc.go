@@ -7,8 +7,9 @@
 // The language is CEL, which Inngest's server uses too, with CEL's extensions
 // for strings, math, lists and encoders. Four things differ from plain CEL:
 //
-//   - A whole number in JSON is an int, any other a double, and + - * / take one
-//     of each: price * 2 works whether price is 5 or 5.5.
+//   - A number of JSON is an int if it is whole, 5 and 5.0 alike, and else a
+//     double. + - * / take one of each, and 5 / 2 is 2.5: what a number is worth
+//     decides, not how it is written.
 //   - The members of an object are met in the order of their names, so that a
 //     macro over an object gives the same each time.
 //   - chunks(list, n) cuts a list into lists of n, merge(a, b) is the object a

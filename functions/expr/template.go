@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"cel.dev/cel-go/common/types"
 )
 
 // A Template is a structure whose strings may hold expressions. It is safe for
@@ -168,11 +166,8 @@ func (c *templateCompiler) node(source any, at string, depth int) node {
 		return n
 	case time.Time: // YAML has times
 		return constant{String(x.UTC().Format(time.RFC3339Nano))}
-	case nil, bool, int, int32, int64, uint, uint32, uint64, float32, float64, json.Number:
+	case nil, bool, int, int32, int64, uint, uint32, uint64, float32, float64:
 		v := Value{adapter{}.NativeToValue(x)}
-		if u, ok := v.v.(types.Uint); ok {
-			v = Value{adapter{}.NativeToValue(json.Number(strconv.FormatUint(uint64(u), 10)))}
-		}
 		if _, err := v.JSON(1 << 10); err != nil {
 			c.fail(at, errorAt(fmt.Sprint(x), 0, err.Error()))
 		}

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -279,27 +277,24 @@ func (l *lazy) get() ref.Val {
 	return l.value
 }
 
-// decode reads JSON: whole numbers become int, others double.
+// decode reads JSON.
 func decode(text []byte) (ref.Val, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
 	var v any
-	if err := d.Decode(&v); err != nil {
+	if err := json.Unmarshal(text, &v); err != nil {
 		return nil, fmt.Errorf("no JSON: %w", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("no JSON: text after the value")
 	}
 	return adapter{}.NativeToValue(v), nil
 }
 
-func number(n json.Number) ref.Val {
-	if i, err := strconv.ParseInt(string(n), 10, 64); err == nil {
-		return types.Int(i)
-	}
-	f, err := n.Float64()
-	if err != nil {
-		return types.NewErr("number %s: out of range", shorten(string(n), 40))
+// maxExact is the largest whole number below which all are told apart by JSON.
+const maxExact = 1 << 53
+
+// number returns a number of JSON: an int if it is whole, however it was
+// written. Inngest gives back what a step gave in canonical JSON, in which 5.0
+// is 5 and no number is larger than its double: a run must not see two numbers.
+func number(f float64) ref.Val {
+	if f == math.Trunc(f) && math.Abs(f) <= maxExact {
+		return types.Int(int64(f))
 	}
 	return types.Double(f)
 }
@@ -318,8 +313,14 @@ func (a adapter) NativeToValue(v any) ref.Val {
 		return x.get()
 	case Value:
 		return a.NativeToValue(x.v)
-	case json.Number:
+	case float64:
 		return number(x)
+	case float32:
+		return number(float64(x))
+	case uint64:
+		return number(float64(x))
+	case uint:
+		return number(float64(x))
 	case map[string]any:
 		return newObject(x)
 	case []any:
