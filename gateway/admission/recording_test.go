@@ -87,8 +87,8 @@ func TestRecording_givesDuplicatesAllOfAStream(t *testing.T) {
 		if n := len(app.seen()); n != 1 || !body.closed {
 			t.Errorf("the app had %d calls, want 1; its stream is closed: %v", n, body.closed)
 		}
-		if s := r.Status(); s.Running != 0 || len(r.guard.flights) != 0 || r.opt.Budget.Used() != 0 {
-			t.Errorf("left: %d running, %d flights, %d bytes", s.Running, len(r.guard.flights), r.opt.Budget.Used())
+		if s := r.Status(); s.Running != 0 || flights(r) != 0 || r.opt.Budget.Used() != 0 {
+			t.Errorf("left: %d running, %d flights, %d bytes", s.Running, flights(r), r.opt.Budget.Used())
 		}
 	})
 }
