@@ -150,7 +150,7 @@ func (g *Gateway) newPlane() (*events.Plane, error) {
 		Log:          g.log,
 	}
 	if g.spool != nil {
-		o.Mode, o.Spool = events.Mode(c.Spool.Mode), g.spool
+		o.Mode, o.Spool = events.Mode(c.Spool.Mode), openedSpool{g.spool, &g.spoolOpen}
 	}
 	return events.New(o)
 }

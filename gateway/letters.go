@@ -61,6 +61,9 @@ func (g *Gateway) letterControls() map[string]func(context.Context, []byte) (any
 			if g.spool == nil {
 				return nil, errNoSpool
 			}
+			if !g.spoolOpen.Load() {
+				return nil, errSpoolNotOpen
+			}
 			var r LetterRequest
 			if len(body) > 0 {
 				if err := json.Unmarshal(body, &r); err != nil {

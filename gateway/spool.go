@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/config"
@@ -84,6 +85,23 @@ func (g *Gateway) keepSpool(ctx context.Context) error {
 			wait = min(2*wait, spoolRetryMax)
 		}
 	}
+}
+
+// errSpoolNotOpen is the answer to those who need the spool before it is open.
+var errSpoolNotOpen = errors.New("the spool is not open yet; see the log")
+
+// openedSpool is the spool as the event plane sees it. Listeners are open before
+// it is: after a kill with a large backlog that may take a while.
+type openedSpool struct {
+	spool *spool.Spool
+	open  *atomic.Bool
+}
+
+func (s openedSpool) Append(ctx context.Context, r spool.Record) error {
+	if !s.open.Load() {
+		return errSpoolNotOpen
+	}
+	return s.spool.Append(ctx, r)
 }
 
 // drainSpool serves the open spool and brings to Inngest what is in it.
