@@ -188,25 +188,32 @@ func TestHybrid_spoolsWhatHasNoRoomInMemory(t *testing.T) {
 }
 
 func TestHybrid_spoolsWhatWaitsTooLongForItsTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, func(o *Options) { o.InFlight, o.MaxEvents = 1, 1 })
-		r.inngest.delay = time.Minute
-		var group sync.WaitGroup
-		at(0, &group, func() { r.send(t, request(event(0))).taken(t, 1) })
-		for n := range 3 {
-			at(time.Millisecond, &group, func() {
-				began := time.Now()
-				r.send(t, request(event(1+n))).taken(t, 1)
-				if d := time.Since(began); d > 2*time.Second {
-					t.Errorf("an event waited %v for its turn, want about Patience, 1 s", d)
+	for name, c := range map[string]struct{ maxEvents, records int }{
+		"in full batches":  {1, 3},
+		"while it gathers": {500, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(o *Options) { o.InFlight, o.MaxEvents = 1, c.maxEvents })
+				r.inngest.delay = time.Minute
+				var group sync.WaitGroup
+				at(0, &group, func() { r.send(t, request(event(0))).taken(t, 1) })
+				for n := range 3 {
+					at(time.Millisecond, &group, func() {
+						began := time.Now()
+						r.send(t, request(event(1+n))).taken(t, 1)
+						if d := time.Since(began); d > 2*time.Second {
+							t.Errorf("an event waited %v for its turn, want about Patience, 1 s", d)
+						}
+					})
+				}
+				group.Wait()
+				if n := r.disk.len(); n != c.records {
+					t.Errorf("%d records in the spool, want %d", n, c.records)
 				}
 			})
-		}
-		group.Wait()
-		if n := r.disk.len(); n != 3 {
-			t.Errorf("%d records in the spool, want 3", n)
-		}
-	})
+		})
+	}
 }
 
 func TestDurable_acknowledgesWhatIsStored(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 )
 
 // keysFile is the name of the file in KeysOptions.Dir. It holds secrets.
-const keysFile = "keys.jsonl"
+const keysFile = "event-keys.jsonl"
 
 // errNotKeepable says that a key that is not in the configuration cannot be
 // stored, so neither can events under it.

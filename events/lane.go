@@ -161,16 +161,30 @@ func (p *Plane) start(l *lane) {
 // relieve starts a worker that takes to the spool what has waited too long, or
 // what there is no memory for.
 func (p *Plane) relieve(l *lane) {
-	if len(l.queue) > 0 && !l.storing && p.pressed(l) {
+	if l.storing {
+		return
+	}
+	if b := p.urgent(l); b != nil {
 		l.storing = true
-		p.launch(job{lane: l, batch: l.take(), spill: true})
+		p.launch(job{lane: l, batch: b, spill: true})
 	}
 }
 
-// pressed tells whether what waits in a lane should go to the spool: half of the
-// memory is in use, or the first has waited for too long.
-func (p *Plane) pressed(l *lane) bool {
-	return p.o.Mode == ModeHybrid && (p.held > p.o.MaxMemory/2 || time.Since(l.queue[0].sealed) >= p.o.Patience)
+// urgent takes the batch out of a lane that should go to the spool, if there is
+// one: half of the memory is in use, or it has waited for too long. What gathers
+// only because nobody is free to take it counts as waiting.
+func (p *Plane) urgent(l *lane) *batch {
+	if p.o.Mode != ModeHybrid {
+		return nil
+	}
+	pressed := func(b *batch) bool { return p.held > p.o.MaxMemory/2 || time.Since(b.began) >= p.o.Patience }
+	if len(l.queue) == 0 && l.open != nil && l.overdue && pressed(l.open) {
+		l.sealOpen()
+	}
+	if len(l.queue) > 0 && pressed(l.queue[0]) {
+		return l.take()
+	}
+	return nil
 }
 
 // take takes the first batch of the queue. Its items stay in it from here on.
@@ -198,8 +212,8 @@ func (p *Plane) next(l *lane, spill bool, done *batch) *batch {
 	defer p.mu.Unlock()
 	p.hold(-int64(done.bytes))
 	if spill {
-		if len(l.queue) > 0 && p.pressed(l) {
-			return l.take()
+		if b := p.urgent(l); b != nil {
+			return b
 		}
 		l.storing = false
 		p.leave(l)
