@@ -74,7 +74,7 @@ func (e *Env) Compile(text string) (*Expr, error) {
 	if err := syntaxError(text, issues); err != nil {
 		return nil, err
 	}
-	program, err := e.cel.Program(compiled, cel.CostLimit(e.maxCost), cel.InterruptCheckFrequency(checkEvery),
+	program, err := e.cel.Program(compiled, cel.CostLimit(e.maxCost), cel.CostTracking(costs{}), cel.InterruptCheckFrequency(checkEvery),
 		cel.CustomDecorator(sortMapLiterals))
 	if err != nil {
 		return nil, &SyntaxError{Text: text, Line: 1, Column: 1, Message: err.Error()}
@@ -87,7 +87,12 @@ func (x *Expr) String() string { return x.text }
 
 // Eval evaluates the expression. The error is an *EvalError, or that of ctx.
 func (x *Expr) Eval(ctx context.Context, vars *Vars) (Value, error) {
-	out, _, err := x.program.ContextEval(ctx, vars)
+	meter := vars.Meter()
+	if meter.empty() {
+		return Value{}, &EvalError{Text: x.text, Message: "all expressions together cost more than they may", Limit: true}
+	}
+	out, details, err := x.program.ContextEval(ctx, vars)
+	meter.take(details.ActualCost())
 	if err == nil {
 		return Value{out}, nil
 	}

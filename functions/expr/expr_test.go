@@ -93,6 +93,8 @@ func TestExpr_failsWithWords(t *testing.T) {
 		`1 / 0`:             "divis",
 		`fromJson("1e999")`: "no JSON",
 		`fromJson("{")`:     "no JSON",
+		`lists.range(10000).map(x, x).distinct()`:            "costs more than one evaluation may",
+		`lists.range(100).map(x, toJson(lists.range(9000)))`: "costs more than one evaluation may",
 		`[1,2,3,4,5,6,7,8,9].all(a, [1,2,3,4,5,6,7,8,9].all(b, [1,2,3,4,5,6,7,8,9].all(c, [1,2,3,4,5,6,7,8,9].all(d, [1,2,3,4,5,6,7,8,9].all(e, a+b+c+d+e > 0)))))`: "costs more than one evaluation may",
 	} {
 		t.Run(text, func(t *testing.T) {

@@ -13,15 +13,28 @@ type Vars struct {
 	below *Vars
 	name  string
 	value Value
+	meter *Meter
 }
 
+// NewVars returns a Vars without names. What is evaluated with it, and with all
+// that are made of it, is measured by meter, if that is not nil.
+func NewVars(meter *Meter) *Vars { return &Vars{meter: meter} }
+
 // With returns the same names and one more, which hides one of the same name.
-func (v *Vars) With(name string, value Value) *Vars { return &Vars{v, name, value} }
+func (v *Vars) With(name string, value Value) *Vars { return &Vars{v, name, value, v.Meter()} }
+
+// Meter returns the meter, nil if there is none.
+func (v *Vars) Meter() *Meter {
+	if v == nil {
+		return nil
+	}
+	return v.meter
+}
 
 // ResolveName implements CEL's activation.
 func (v *Vars) ResolveName(name string) (any, bool) {
 	for ; v != nil; v = v.below {
-		if v.name == name {
+		if v.name == name && name != "" {
 			return v.value.ref(), true
 		}
 	}

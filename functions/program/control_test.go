@@ -195,6 +195,7 @@ func TestProgram_stopsAtItsLimits(t *testing.T) {
 		"a variable":    {`[{set: {a: x}}, {forEach: "lists.range(100)", do: [{set: {a: "${[vars.a, vars.a]}"}}]}]`, "longer than 1048576 bytes"},
 		"a text":        {`[{set: {a: xxxxxxxx}}, {forEach: "lists.range(100)", do: [{set: {a: "${vars.a}${vars.a}"}}]}]`, "longer than 1048576 bytes"},
 		"an expression": {`[{set: {a: "${lists.range(10000).filter(x, lists.range(10000).exists(y, y == x - 1))}"}}]`, "costs more"},
+		"expressions":   {`[{forEach: "lists.range(9000)", do: [{set: {a: "${lists.range(4000).all(x, x >= 0)}"}}]}]`, "all expressions together"},
 		"two of one id": {`[{forEach: [1], do: [{id: "a-${item}", sleep: 1s}, {id: "a-${item + 0}", sleep: 1s}]}]`, `have the same id "a-1"`},
 	} {
 		t.Run(name, func(t *testing.T) {

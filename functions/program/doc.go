@@ -115,7 +115,7 @@
 // # Bounds
 //
 // Of the text: 1000 statements, 32 levels of lists. Of a run: [Limits], and
-// 500,000 units of CEL's cost for one evaluation. Of a URL: 8 KiB.
+// 500,000 units of CEL's cost for one evaluation, 10 million for all of one walk. Of a URL: 8 KiB.
 //
 // # Rerun with another input
 //

@@ -93,8 +93,7 @@ func tooLong(l Limits) flow {
 
 // frame returns the outermost frame.
 func (i *interpretation) frame() *frame {
-	var vars *expr.Vars
-	vars = vars.With("event", i.read.event).With("events", i.read.events).
+	vars := expr.NewVars(expr.NewMeter(maxTotalCost)).With("event", i.read.event).With("events", i.read.events).
 		With("ctx", expr.Object(map[string]expr.Value{
 			"runId":       expr.String(i.run.ID),
 			"functionId":  expr.String(i.run.Function),

@@ -9,10 +9,11 @@ import (
 
 // Bounds of a program's text.
 const (
-	maxStatements = 1000    // in the text; loops are bound when they run
-	maxDepth      = 32      // blocks within blocks
-	maxCost       = 500_000 // of one evaluation of an expression
-	maxParallel   = 1000    // iterations at once
+	maxStatements = 1000         // in the text; loops are bound when they run
+	maxDepth      = 32           // blocks within blocks
+	maxCost       = 500_000      // of one evaluation of an expression
+	maxTotalCost  = 20 * maxCost // of all that one interpretation evaluates
+	maxParallel   = 1000         // iterations at once
 	maxIDLength   = 255
 )
 
