@@ -29,10 +29,36 @@ type Program struct {
 // map[string]any. It reaches nothing and tells all problems at once. If there is
 // one, the program is nil.
 func Compile(source any, s Scope) (*Program, Problems) {
-	c, err := newCompiler(s)
+	l, err := NewLanguage()
 	if err != nil {
 		return nil, Problems{{Path: s.Path, Got: "not compiled", Want: err.Error()}}
 	}
+	return l.Compile(source, s)
+}
+
+// A Language compiles any number of programs. Making one takes longer than
+// compiling most programs.
+type Language struct {
+	env    *expr.Env // without loop variables
+	server *expr.Server
+}
+
+// NewLanguage returns the language of programs.
+func NewLanguage() (*Language, error) {
+	env, err := expr.New(expr.Options{Variables: globals(), MaxCost: maxCost})
+	if err != nil {
+		return nil, err
+	}
+	server, err := expr.NewServer("event", "async")
+	if err != nil {
+		return nil, err
+	}
+	return &Language{env, server}, nil
+}
+
+// Compile is as the function of that name.
+func (l *Language) Compile(source any, s Scope) (*Program, Problems) {
+	c := &compiler{Scope: s, env: l.env, server: l.server, ids: map[string]string{}}
 	body := c.block(source, s.Path, c.outermost())
 	if len(c.problems) > 0 {
 		return nil, c.problems
@@ -54,18 +80,6 @@ type compiler struct {
 	ids        map[string]string // literal id → path
 	origins    []string
 	statements int
-}
-
-func newCompiler(s Scope) (*compiler, error) {
-	env, err := expr.New(expr.Options{Variables: globals(), MaxCost: maxCost})
-	if err != nil {
-		return nil, err
-	}
-	server, err := expr.NewServer("event", "async")
-	if err != nil {
-		return nil, err
-	}
-	return &compiler{Scope: s, env: env, server: server, ids: map[string]string{}}, nil
 }
 
 // globals are the names that every expression may use.

@@ -33,7 +33,14 @@ func (r *reading) body(b *Body, f *Function) map[string]setting {
 // steps compiles a program. The app's key comes before, in order of the keys.
 func (r *reading) steps(into **program.Program, f *Function) setting {
 	return func(v any, at string) {
-		compiled, problems := program.Compile(r.local(v), program.Scope{Path: at, App: f.App, Secret: r.Secret})
+		if r.language == nil {
+			var err error
+			if r.language, err = program.NewLanguage(); err != nil {
+				r.add(at, "not compiled", err.Error())
+				return
+			}
+		}
+		compiled, problems := r.language.Compile(r.local(v), program.Scope{Path: at, App: f.App, Secret: r.Secret})
 		for _, p := range problems {
 			r.add(p.Path, p.Got, p.Want)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/inngest-gateway/inngest-gateway/functions/expr"
+	"github.com/inngest-gateway/inngest-gateway/functions/program"
 )
 
 // A Problem is one thing wrong with a function.
@@ -43,6 +44,7 @@ type reading struct {
 	problems Problems
 	told     map[string]bool // paths with a problem
 	servers  map[string]*expr.Server
+	language *program.Language
 }
 
 // add notes a problem, unless the value has one already: what could not be read
