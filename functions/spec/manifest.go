@@ -34,7 +34,7 @@ func (r Reader) ReadManifest(text []byte, base string) ([]Function, Problems) {
 	if m, ok := source.(map[string]any); ok {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
 			if key != at {
-				return nil, Problems{{key, "not a setting", `the member "functions" alone`}}
+				return nil, Problems{{"manifest", "an object with the member " + shown(key), `the member "functions" alone`}}
 			}
 		}
 		source = m[at]

@@ -35,7 +35,7 @@ func TestReadManifest_refusesWhatItMayNotSay(t *testing.T) {
 		"another app":       {`[{"id":"f","app":"shop","triggers":[{"event":"e"}],"endpoint":"/f"}]`, `functions[0].app is "shop", want no app`},
 		"no JSON":           {`- id: f`, "functions is no JSON: "},
 		"two values":        {`[] []`, "functions is no JSON: something follows"},
-		"unknown members":   {`{"function":[]}`, `function is not a setting`},
+		"unknown members":   {`{"function":[]}`, `manifest is an object with the member "function", want the member "functions" alone`},
 		"too many":          {"[" + strings.Repeat("0,", 1000) + "0]", "functions is 1001 functions, want at most 1000"},
 		"no list":           {`{"functions":{}}`, "functions is a group of settings, want a list"},
 	} {
