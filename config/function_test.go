@@ -41,6 +41,13 @@ func TestLoad_takesFunctionsWithoutAnApp(t *testing.T) {
 	}
 }
 
+func TestExample_functionsLoads(t *testing.T) {
+	cfg := load(t, "functions.yaml")
+	if len(cfg.Functions) != 2 || len(cfg.FunctionApps) != 1 || len(cfg.Apps) != 0 {
+		t.Errorf("%d functions, %d function apps, %d apps; want 2, 1 and none", len(cfg.Functions), len(cfg.FunctionApps), len(cfg.Apps))
+	}
+}
+
 // What a step sends is what was written: 3 is a number, "3" a text, and null
 // is there.
 func TestReadYAML_keepsTypesBelowFunctions(t *testing.T) {
