@@ -15,7 +15,7 @@ func TestApp_killedWhileCallsRun(t *testing.T) {
 	g := newGateway(t, s, []*app{a}, "")
 	a.start()
 	g.start()
-	s.register("shop", "http://"+g.inngest+"/shop")
+	s.register("shop", "t/shop", "http://"+g.inngest+"/shop")
 
 	s.begin("shop", runs)
 	for round := range 2 {
@@ -51,8 +51,8 @@ func TestApp_frozenWhileCallsRun(t *testing.T) {
 	frozen.start()
 	well.start()
 	g.start()
-	s.register("shop", "http://"+g.inngest+"/shop")
-	s.register("mail", "http://"+g.inngest+"/mail")
+	s.register("shop", "t/shop", "http://"+g.inngest+"/shop")
+	s.register("mail", "t/mail", "http://"+g.inngest+"/mail")
 
 	s.begin("shop", runs)
 	until(t, "steps that ran", func() bool { return frozen.did("step") >= runs/2 })

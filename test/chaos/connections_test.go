@@ -34,7 +34,7 @@ func TestGateway_withConnectionsThatHang(t *testing.T) {
 	g := newGateway(t, s, []*app{a}, "limits: {head_timeout: 1s, connections: 2000, idle_timeout: 1s, write_timeout: 1s}")
 	a.start()
 	g.start()
-	s.register("shop", "http://"+g.inngest+"/shop")
+	s.register("shop", "t/shop", "http://"+g.inngest+"/shop")
 	whole := signedCall(t, "/shop")
 	head, body, _ := strings.Cut(whole, "\r\n\r\n")
 
@@ -98,7 +98,7 @@ func TestGateway_withMoreConnectionsThanItTakes(t *testing.T) {
 	g := newGateway(t, s, []*app{a}, fmt.Sprintf("limits: {connections: %d}", limit))
 	a.start()
 	g.start()
-	s.register("shop", "http://"+g.inngest+"/shop")
+	s.register("shop", "t/shop", "http://"+g.inngest+"/shop")
 	for range 3 * limit {
 		c, err := net.Dial("tcp", g.inngest)
 		if err != nil {
@@ -144,8 +144,8 @@ func TestApp_thatNeverAnswers(t *testing.T) {
 	g := newGateway(t, s, []*app{mute, well}, "")
 	well.start()
 	g.start()
-	s.register("shop", "http://"+g.inngest+"/shop")
-	s.register("mail", "http://"+g.inngest+"/mail")
+	s.register("shop", "t/shop", "http://"+g.inngest+"/shop")
+	s.register("mail", "t/mail", "http://"+g.inngest+"/mail")
 
 	hole := openHole(t, mute.address)
 	s.begin("shop", runs)

@@ -19,7 +19,7 @@ func TestGateways_replacedWhileCallsRun(t *testing.T) {
 		g.start()
 	}
 	b := newBalancer(t, gateways...)
-	s.register("shop", "http://"+b.address+"/shop")
+	s.register("shop", "t/shop", "http://"+b.address+"/shop")
 
 	stop := keepBusy(t, s, "shop", 50)
 	for range rounds {
@@ -54,7 +54,7 @@ func TestGateway_killedWhileCallsRun(t *testing.T) {
 	g := newGateway(t, s, []*app{a}, "")
 	a.start()
 	g.start()
-	s.register("shop", "http://"+g.inngest+"/shop")
+	s.register("shop", "t/shop", "http://"+g.inngest+"/shop")
 	s.begin("shop", runs)
 	for round := range 2 {
 		until(t, "steps that ran", func() bool { return a.did("step") >= (round+1)*runs })

@@ -1,11 +1,11 @@
 package chaos
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +20,8 @@ type gateway struct {
 	tb                   testing.TB
 	inngest, apps, admin string // addresses of the listeners
 	config, state        string
-	log                  output // of all its processes
+	wrap                 []string // a program, and its arguments, that runs the gateway
+	log                  output   // of all its processes
 	process              *process
 }
 
@@ -61,13 +62,14 @@ func (g *gateway) start() {
 }
 
 // launch starts a process and waits for nothing.
-func (g *gateway) launch(environment ...string) {
+func (g *gateway) launch() {
 	g.tb.Helper()
 	binary, err := gatewayBinary()
 	if err != nil {
 		g.tb.Fatal(err)
 	}
-	g.process = startProcess(g.tb, "gateway", binary, environ(environment...), &g.log, nil, "run", "--config", g.config)
+	command := append(slices.Clone(g.wrap), binary, "run", "--config", g.config)
+	g.process = startProcess(g.tb, "gateway", command[0], environ(), &g.log, nil, command[1:]...)
 }
 
 // ready asks the gateway whether it is ready.
@@ -91,18 +93,4 @@ func (g *gateway) stop() {
 	if err := g.process.wait(); err != nil {
 		g.tb.Errorf("gateway after SIGTERM: %v", err)
 	}
-}
-
-// status is what /status tells, as far as a test names it.
-func status[T any](g *gateway) (out T) {
-	g.tb.Helper()
-	resp, err := http.Get("http://" + g.admin + "/status")
-	if err != nil {
-		g.tb.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
-		g.tb.Fatalf("/status: %v", err)
-	}
-	return out
 }

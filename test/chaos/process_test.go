@@ -40,6 +40,13 @@ func startProcess(tb testing.TB, name, program string, environ []string, log *ou
 		close(p.ended)
 	}()
 	tb.Cleanup(func() {
+		if tb.Failed() && p.running() {
+			p.cmd.Process.Signal(syscall.SIGQUIT) // a Go program tells what it was doing
+			select {
+			case <-p.ended:
+			case <-time.After(5 * time.Second):
+			}
+		}
 		p.kill()
 		if tb.Failed() {
 			tb.Logf("%s:\n%s", name, log)

@@ -85,12 +85,12 @@ func (s *server) comeBack() {
 }
 
 // register tells the server of an app with one function, called work, at that
-// URL. An event t/<app> starts it.
-func (s *server) register(app, url string) {
+// URL, and which events start it.
+func (s *server) register(app, event, url string) {
 	s.tb.Helper()
 	body := fmt.Sprintf(`{"url":%q,"deployType":"ping","framework":"express","appName":%q,"sdk":"js:v4.24.0","v":"0.1",
-		"functions":[{"id":"%s-work","name":"work","triggers":[{"event":"t/%s"}],"steps":{"step":{"id":"step","name":"step",
-		"runtime":{"type":"http","url":"%s?fnId=%s-work&stepId=step"},"retries":{"attempts":15}}}}]}`, url, app, app, app, url, app)
+		"functions":[{"id":"%s-work","name":"work","triggers":[{"event":%q}],"steps":{"step":{"id":"step","name":"step",
+		"runtime":{"type":"http","url":"%s?fnId=%s-work&stepId=step"},"retries":{"attempts":15}}}}]}`, url, app, app, event, url, app)
 	key, err := signature.ParseKey(recorded.SigningKey)
 	if err != nil {
 		s.tb.Fatal(err)
