@@ -28,7 +28,7 @@ func TestGate_opensWithARampAndWithoutAStampede(t *testing.T) {
 					all = append(all, send(r, newCall(fmt.Sprint(i))))
 				}
 				time.Sleep(20 * time.Second)
-				asked := app.refusals
+				asked := app.refused()
 				app.set(func(a *fakeApp) { away(a, false) })
 				for _, one := range all {
 					wantAnswer(t, <-one)
@@ -36,10 +36,11 @@ func TestGate_opensWithARampAndWithoutAStampede(t *testing.T) {
 				if asked > 40 { // once a second, after five faster ones
 					t.Errorf("the app was asked %d times while it refused, want one call at a time", asked)
 				}
-				began := app.sentAt[0]
+				sentAt := app.times()
+				began := sentAt[0]
 				for at, bound := range map[time.Duration]int{100 * time.Millisecond: 1, 400 * time.Millisecond: 2, 600 * time.Millisecond: 4, 900 * time.Millisecond: 8} {
 					n := 0
-					for _, sent := range app.sentAt {
+					for _, sent := range sentAt {
 						if sent.Sub(began) <= at {
 							n++
 						}
@@ -48,7 +49,7 @@ func TestGate_opensWithARampAndWithoutAStampede(t *testing.T) {
 						t.Errorf("%v after its return the app had had %d calls, want at most %d", at, n, bound)
 					}
 				}
-				if took := app.sentAt[999].Sub(began); took > 5*time.Second {
+				if took := sentAt[999].Sub(began); took > 5*time.Second {
 					t.Errorf("the last call was sent after %v: the ramp is too flat", took)
 				}
 			})

@@ -29,10 +29,10 @@ type fakeApp struct {
 	step      func(*call.Call) (*call.Answer, error)
 	status    []pool.EndpointStatus
 
-	running, most int
-	calls         []string    // runs, in the order in which they were sent
-	sentAt        []time.Time // when
-	refusals      int
+	running  int
+	calls    []string    // runs, in the order in which they were sent
+	sentAt   []time.Time // when
+	refusals int
 }
 
 func (a *fakeApp) Usable() bool {
@@ -70,7 +70,6 @@ func (a *fakeApp) Do(_ context.Context, c *call.Call) (*call.Answer, error) {
 		return nil, &pool.Error{Code: inngest.CodeUpstreamBusy, Endpoint: "http://127.0.0.1:3000", Err: errors.New("busy")}
 	}
 	a.running++
-	a.most = max(a.most, a.running)
 	a.calls = append(a.calls, c.Identity.RunID)
 	a.sentAt = append(a.sentAt, time.Now())
 	step := a.step
@@ -97,6 +96,20 @@ func (a *fakeApp) seen() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]string(nil), a.calls...)
+}
+
+// refused returns how many calls it refused.
+func (a *fakeApp) refused() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.refusals
+}
+
+// times returns when calls reached the app.
+func (a *fakeApp) times() []time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]time.Time(nil), a.sentAt...)
 }
 
 // answer is an SDK's.

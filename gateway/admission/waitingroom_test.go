@@ -46,7 +46,7 @@ func TestRoom_keepsEveryCallWhileTheAppRestarts(t *testing.T) {
 		if seen := app.seen(); len(seen) != len(all) {
 			t.Errorf("the app had %d calls, want %d: each once", len(seen), len(all))
 		}
-		if app.refusals == 0 {
+		if app.refused() == 0 {
 			t.Error("no call was refused: nothing was tested")
 		}
 	})
