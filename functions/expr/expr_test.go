@@ -111,6 +111,62 @@ func TestExpr_failsWithWords(t *testing.T) {
 	}
 }
 
+func TestNames_areAnObjectToo(t *testing.T) {
+	lower := NewNames(nil)
+	lower.Set("a", Int(1))
+	lower.Set("b", Int(2))
+	upper := NewNames(lower)
+	upper.Set("b", String("hides"))
+	upper.Set("c", Null())
+	vars := NewVars(nil).With("steps", upper.Value())
+	for text, want := range map[string]string{
+		`steps`:                           `{"a":1,"b":"hides","c":null}`,
+		`steps.map(k, k)`:                 `["a","b","c"]`,
+		`steps.size()`:                    `3`,
+		`"a" in steps && !("d" in steps)`: `true`,
+		`steps["a"] + 1`:                  `2`,
+		`steps == {"a": 1, "b": "hides", "c": null}`: `true`,
+		`{"a": 1, "b": "hides", "c": null} == steps`: `true`,
+		`type(steps) == map`:                         `true`,
+		`merge(steps, {"a": 5}).a`:                   `5`,
+	} {
+		x, err := newEnv(t).Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := x.Eval(t.Context(), vars)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got, err := v.JSON(1 << 10); err != nil || string(got) != want {
+			t.Errorf("%s = %s, %v, want %s", text, got, err, want)
+		}
+	}
+	if v, ok := upper.Get("a"); ok {
+		t.Errorf("Get of what stands below = %v", v)
+	}
+}
+
+func TestMeter_boundsSeveralEvaluations(t *testing.T) {
+	vars := NewVars(NewMeter(10_000)).With("item", Int(1))
+	x, err := newEnv(t).Compile(`lists.range(100).all(i, i >= 0) && item == 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 1000 {
+		_, err := x.Eval(t.Context(), vars)
+		var failed *EvalError
+		if errors.As(err, &failed) && failed.Limit && n > 1 {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Error("the meter never ran out")
+}
+
 func TestCompile_saysWhere(t *testing.T) {
 	for text, want := range map[string]SyntaxError{
 		`1 +`:          {Line: 1, Column: 4},

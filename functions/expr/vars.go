@@ -68,12 +68,6 @@ func (x *Expr) Members(of string) (members []Member, whole bool) {
 	return members, whole
 }
 
-// Uses tells whether the expression uses a name.
-func (x *Expr) Uses(name string) bool {
-	members, whole := x.Members(name)
-	return whole || len(members) > 0
-}
-
 func memberOf(ident ast.NavigableExpr) (Member, bool) {
 	parent, ok := ident.Parent()
 	if !ok {

@@ -19,15 +19,6 @@ func (c *compiler) branch(source any, at string, v *view) block {
 	return b
 }
 
-// optional compiles the block under a key that may be missing.
-func (c *compiler) optional(m map[string]any, key, at string, v *view) block {
-	source, ok := m[key]
-	if !ok {
-		return nil
-	}
-	return c.branch(source, at+"."+key, v)
-}
-
 // A condition is if, then, else.
 type condition struct {
 	at        string

@@ -9,6 +9,7 @@ import (
 
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/functions/run"
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // Options says what a Driver reaches.
@@ -134,7 +135,7 @@ func (d *Driver) send(ctx context.Context, events json.RawMessage) run.Result {
 		if errors.As(err, &failure) {
 			return run.Result{Failure: failure}
 		}
-		return run.Result{Failure: &run.Failure{Name: "EventError", Message: err.Error()}}
+		return run.Result{Failure: &run.Failure{Name: "EventError", Message: err.Error(), Code: inngest.CodeFunctionEvent}}
 	}
 	data, err := json.Marshal(map[string]json.RawMessage{"ids": ids})
 	if err != nil {
