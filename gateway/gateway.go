@@ -20,6 +20,7 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/events/deliver"
 	"github.com/inngest-gateway/inngest-gateway/events/spool"
 	"github.com/inngest-gateway/inngest-gateway/gateway/admin"
+	"github.com/inngest-gateway/inngest-gateway/gateway/admission"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 	"github.com/inngest-gateway/inngest-gateway/gateway/inbound"
 	"github.com/inngest-gateway/inngest-gateway/gateway/outbound"
@@ -49,8 +50,9 @@ type Gateway struct {
 	// operators call.
 	environments map[string]*environment
 	transport    *http.Transport
-	upstreams    []upstream // those of cfg.Apps first, in their order
-	hosted       []*hosted  // in the order of cfg.FunctionApps
+	upstreams    []upstream                 // those of cfg.Apps first, in their order
+	hosted       []*hosted                  // in the order of cfg.FunctionApps
+	rooms        map[string]*admission.Room // by app
 	apps         *apps.Registry
 	eventKeys    *events.Keys
 	spool        *spool.Spool // nil: there is no place for one
@@ -88,7 +90,7 @@ func New(o Options) (*Gateway, error) {
 	if o.Config == nil || o.LogTo == nil {
 		return nil, errors.New("gateway: Config or LogTo is missing")
 	}
-	g := &Gateway{cfg: o.Config, version: o.Version, now: o.Now, ready: make(chan struct{}), pingEvery: pingInterval}
+	g := &Gateway{cfg: o.Config, version: o.Version, now: o.Now, ready: make(chan struct{}), pingEvery: pingInterval, rooms: map[string]*admission.Room{}}
 	if g.now == nil {
 		g.now = time.Now
 	}
@@ -181,7 +183,7 @@ func (g *Gateway) start() <-chan error {
 	// goes on until that is over.
 	ctx, stop := context.WithCancel(context.Background())
 	g.stopWorkers = stop
-	failed := make(chan error, len(g.upstreams)+len(g.environments)+len(g.hosted)+6)
+	failed := make(chan error, len(g.upstreams)+len(g.environments)+len(g.rooms)+len(g.hosted)+6)
 	run := func(group *sync.WaitGroup, part string, f func() error) {
 		group.Go(func() {
 			err := f()
@@ -202,6 +204,9 @@ func (g *Gateway) start() <-chan error {
 		run(&g.workers, "inngest", func() error { return g.watchInngest(ctx, e) })
 	}
 	run(&g.workers, "apps", func() error { return g.apps.Run(ctx) })
+	for _, room := range g.rooms {
+		run(&g.workers, "admission", func() error { return room.Run(ctx) })
+	}
 	for _, h := range g.hosted {
 		run(&g.workers, "functions", func() error { return g.runHosted(ctx, h) })
 	}
@@ -238,13 +243,22 @@ func (g *Gateway) stopReady(ctx context.Context) error {
 	return nil
 }
 
-// stopCalls waits for running calls as long as drain.calls says, and cuts the
-// others: each burns an attempt of its run.
+// stopCalls waits for calls as long as drain.calls says: parked ones may get to
+// their app yet. Then it turns those away that are still parked, and cuts those
+// that run: each burns an attempt of its run.
 func (g *Gateway) stopCalls(ctx context.Context) error {
 	idle, cancel := context.WithTimeout(ctx, g.cfg.Drain.Calls)
 	defer cancel()
 	g.inbound.Drain()
 	if g.inbound.WaitIdle(idle) == nil {
+		return g.inbound.Close()
+	}
+	for _, room := range g.rooms {
+		room.Drain()
+	}
+	shed, cancel := context.WithTimeout(ctx, shedTime)
+	defer cancel()
+	if g.inbound.WaitIdle(shed) == nil {
 		return g.inbound.Close()
 	}
 	cut := g.inbound.InFlight()

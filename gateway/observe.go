@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/inngest-gateway/inngest-gateway/functions"
 	"github.com/inngest-gateway/inngest-gateway/gateway/admin"
+	"github.com/inngest-gateway/inngest-gateway/gateway/admission"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 	"github.com/inngest-gateway/inngest-gateway/gateway/outbound"
 	"github.com/inngest-gateway/inngest-gateway/logs"
@@ -55,12 +57,19 @@ func (g *Gateway) newAdmin(registry prometheus.Gatherer) (*admin.Server, error) 
 	return admin.New(admin.Options{
 		Ready:    g.checks,
 		Status:   func() any { return g.status() },
-		Control:  g.letterControls(),
+		Control:  g.controls(),
 		Gatherer: registry,
 		Pprof:    g.cfg.Admin.Pprof,
 		Token:    g.cfg.Admin.Token.Reveal(),
 		Log:      g.log,
 	})
+}
+
+// controls are what the admin listener does for those who may.
+func (g *Gateway) controls() map[string]func(context.Context, []byte) (any, error) {
+	all := admission.Controls(g.rooms)
+	maps.Copy(all, g.letterControls())
+	return all
 }
 
 // checks are what readiness looks at. An app or a server that is away is told
@@ -73,8 +82,11 @@ func (g *Gateway) checks() []admin.Check {
 	}
 	for _, u := range g.upstreams {
 		check := admin.Check{Name: "app " + u.app, OK: u.Usable()}
-		if !check.OK {
+		switch room := g.rooms[u.app]; {
+		case !check.OK:
 			check.Reason = "no endpoint is usable; see /status"
+		case room != nil && room.Status().State == admission.StateClosed:
+			check.OK, check.Reason = false, "it took no call lately; calls wait; see /status"
 		}
 		list = append(list, check)
 	}
@@ -126,6 +138,7 @@ type status struct {
 	Apps         []apps.Status      `json:"apps"`
 	Endpoints    []endpoint         `json:"endpoints"`
 	FunctionApps []functions.Status `json:"function_apps,omitempty"`
+	Waiting      []admission.Status `json:"waiting"`
 	Events       eventStatus        `json:"events"`
 	Memory       memory             `json:"memory"`
 }
@@ -177,6 +190,9 @@ func (g *Gateway) status() status {
 			one.LastError = r.Err.Error()
 		}
 		s.Inngest = append(s.Inngest, one)
+	}
+	for _, app := range slices.Sorted(maps.Keys(g.rooms)) {
+		s.Waiting = append(s.Waiting, g.rooms[app].Status())
 	}
 	for _, h := range g.hosted {
 		s.FunctionApps = append(s.FunctionApps, h.host.Status())

@@ -9,7 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/inngest-gateway/inngest-gateway/config"
 	"github.com/inngest-gateway/inngest-gateway/gateway/admin"
+	"github.com/inngest-gateway/inngest-gateway/gateway/admission"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 	"github.com/inngest-gateway/inngest-gateway/test/recorded"
 )
@@ -31,9 +33,11 @@ type readiness struct {
 }
 
 func TestReadyz_tellsWhatIsAwayAndStaysReady(t *testing.T) {
-	r := start(t, load(t, oneApp(nobody, nobody, "")))
+	cfg := load(t, oneApp(nobody, nobody, ""))
+	cfg.Apps[0].Wait.Max = config.WaitMax{} // calls do not wait for the app
+	r := start(t, cfg)
 	r.log.await(t, "inngest cannot be reached")
-	for range r.cfg.Apps[0].Upstream.Breaker.ConsecutiveFailures {
+	for range 2 {
 		callApp(t, urlOf(r.listeners.inngest)+"/api/inngest", recorded.SigningKey)
 	}
 	got := get(t, urlOf(r.listeners.admin)+"/readyz")
@@ -46,7 +50,7 @@ func TestReadyz_tellsWhatIsAwayAndStaysReady(t *testing.T) {
 	}
 	want := readiness{"ready", []admin.Check{
 		{Name: "drain", OK: true, Required: true},
-		{Name: "app shop", Reason: "no endpoint is usable; see /status"},
+		{Name: "app shop", Reason: "it took no call lately; calls wait; see /status"},
 		{Name: "inngest", Reason: "no answer yet; last try at …: dial tcp 127.0.0.1:1: connect: connection refused"},
 	}}
 	if diff := cmp.Diff(want, ready); diff != "" || got.status != http.StatusOK {
@@ -105,6 +109,7 @@ func TestStatus_tellsTheStateOfEverything(t *testing.T) {
 			InBand: true, Functions: 3, Server: apps.DialectAuto,
 		}},
 		Endpoints: []endpoint{{App: "shop", Endpoint: app.url(), Address: strings.TrimPrefix(app.url(), "http://"), Breaker: "closed"}},
+		Waiting:   []admission.Status{{App: "shop", State: "open", Limit: 1000, WaitSeconds: 50, WaitLearnt: true}},
 		Events:    eventStatus{Mode: "none", MemoryLimit: 64 << 20},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -218,6 +218,10 @@ func (g *Gateway) newInbound() (*inbound.Server, error) {
 	}
 	var routes []inbound.Route
 	for i, a := range c.Apps {
+		room, err := g.roomOf(a, g.upstreams[i].Upstream)
+		if err != nil {
+			return nil, fmt.Errorf("app %s: %w", appID(a), err)
+		}
 		routes = append(routes, inbound.Route{
 			App:          appID(a),
 			Path:         a.Path,
@@ -228,11 +232,15 @@ func (g *Gateway) newInbound() (*inbound.Server, error) {
 			OutageBudget: a.OutageBudget,
 			Compress:     a.Compress,
 			Pair:         g.apps.Pair(appID(a)),
-			Callee:       g.upstreams[i],
+			Callee:       room,
 			Syncer:       g.apps,
 		})
 	}
 	for _, h := range g.hosted {
+		room, err := g.roomOfHosted(h)
+		if err != nil {
+			return nil, fmt.Errorf("function app %s: %w", h.ID, err)
+		}
 		routes = append(routes, inbound.Route{
 			App:          h.ID,
 			Path:         h.Path,
@@ -241,7 +249,7 @@ func (g *Gateway) newInbound() (*inbound.Server, error) {
 			OutageBudget: h.OutageBudget,
 			Compress:     h.Compress,
 			Pair:         g.apps.Pair(h.ID),
-			Callee:       h.host,
+			Callee:       room,
 			Syncer:       g.apps,
 		})
 	}

@@ -27,6 +27,9 @@ type Status struct {
 	Functions   []FunctionStatus `json:"functions,omitempty"` // those with calls
 }
 
+// StateClosed is the Status.State of a room whose app takes no calls.
+const StateClosed = "closed"
+
 // FunctionStatus tells about one function of the app.
 type FunctionStatus struct {
 	Function string `json:"function"`
@@ -51,7 +54,7 @@ func (r *Room) Status() Status {
 	case r.paused:
 		s.State = "paused"
 	case r.gate.closed:
-		s.State = "closed"
+		s.State = StateClosed
 	case r.gate.ramp > 0:
 		s.State = "ramp"
 	}

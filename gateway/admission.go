@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/call"
+	"github.com/inngest-gateway/inngest-gateway/config"
+	"github.com/inngest-gateway/inngest-gateway/gateway/admission"
+	"github.com/inngest-gateway/inngest-gateway/pool"
+)
+
+// shedTime is how long answers to parked calls may take at the end of a drain.
+const shedTime = time.Second
+
+// A waited is an app whose calls may have to wait.
+type waited struct {
+	app    string
+	callee interface {
+		Do(context.Context, *call.Call) (*call.Answer, error)
+	}
+	health      *pool.Upstream // nil: the callee is always there
+	wait        config.Wait
+	concurrency config.Concurrency
+	guard       config.Guard
+	tolerance   time.Duration // how long the app believes the caller's own signature; 0: it sees none
+}
+
+// newRoom puts a waiting room before an app.
+func (g *Gateway) newRoom(w waited) (*admission.Room, error) {
+	o := admission.Options{
+		App:    w.app,
+		Callee: w.callee,
+		Wait: admission.Wait{
+			Auto:     w.wait.Max.Auto,
+			Max:      w.wait.Max.For,
+			MaxCalls: w.wait.MaxCalls,
+			MaxBytes: w.wait.MaxBytes.Of(g.budget.Max()),
+		},
+		Concurrency: admission.Concurrency{Min: w.concurrency.Min, Max: w.concurrency.Max, Adaptive: w.concurrency.Adaptive},
+		Guard: admission.Guard{
+			Off:         !w.guard.Enabled,
+			Replay:      w.guard.Replay,
+			ReplayBytes: int64(w.guard.ReplayBytes),
+			MaxAnswer:   int(g.cfg.Limits.Answer),
+		},
+		Tolerance: w.tolerance,
+		Budget:    g.budget,
+		Now:       g.now,
+		Metrics:   g.metrics.Admission,
+		Log:       g.log,
+	}
+	if w.health != nil {
+		o.Health = w.health
+	}
+	if g.cfg.StateDir != "" {
+		o.Store = admission.NewFolder(filepath.Join(g.cfg.StateDir, "admission"), g.now).App(w.app)
+	}
+	room, err := admission.New(o)
+	if err != nil {
+		return nil, err
+	}
+	g.rooms[w.app] = room
+	return room, nil
+}
+
+// roomOf puts a waiting room before an app with an SDK.
+func (g *Gateway) roomOf(a config.App, u *pool.Upstream) (*admission.Room, error) {
+	w := waited{
+		app: appID(a), callee: u, health: u,
+		wait: a.Wait, concurrency: a.Concurrency, guard: a.Guard,
+	}
+	if a.Signing == config.SigningPassthrough && !g.cfg.InsecureSkipVerify {
+		w.tolerance = g.cfg.Environment(a).SignatureTolerance
+	}
+	return g.newRoom(w)
+}
+
+// roomOfHosted puts one before functions that the gateway hosts.
+func (g *Gateway) roomOfHosted(h *hosted) (*admission.Room, error) {
+	return g.newRoom(waited{
+		app: h.ID, callee: h.host,
+		wait: h.Wait, concurrency: h.Concurrency, guard: h.Guard,
+	})
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/inngest-gateway/inngest-gateway/gateway/admission"
+	"github.com/inngest-gateway/inngest-gateway/inngest"
+	"github.com/inngest-gateway/inngest-gateway/test/recorded"
+)
+
+// callLater makes a call in the background.
+func (r *running) callLater(tb testing.TB) <-chan answer {
+	got := make(chan answer, 1)
+	go func() { got <- callApp(tb, urlOf(r.listeners.inngest)+"/api/inngest", recorded.SigningKey) }()
+	return got
+}
+
+// parked waits until so many calls of the app are parked.
+func (r *running) parked(tb testing.TB, n int) {
+	tb.Helper()
+	for range 10_000 {
+		if r.rooms["shop"].Status().Parked == n {
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+	tb.Fatalf("%d calls are parked, want %d", r.rooms["shop"].Status().Parked, n)
+}
+
+func TestAdmission_holdsCallsWhileTheAppIsAway(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	ln.Close()
+	r := start(t, load(t, oneApp(serveHTTP(t, answerStep), "http://"+address, "")))
+	got := r.callLater(t)
+	r.parked(t, 1)
+
+	if ln, err = net.Listen("tcp", address); err != nil {
+		t.Skip("somebody else took the port:", err)
+	}
+	app := &http.Server{Handler: http.HandlerFunc(answerStep)}
+	go app.Serve(ln)
+	t.Cleanup(func() { app.Close() })
+	if a := await(t, "the answer", got); a.status != http.StatusPartialContent || a.body != stepRun {
+		t.Errorf("answer = %d %s", a.status, a.body)
+	}
+	if n := testutil.ToFloat64(r.metrics.Inbound.Refusals.WithLabelValues("shop", string(inngest.CodeUpstreamRefused))); n != 0 {
+		t.Errorf("%v calls were refused", n)
+	}
+}
+
+func TestAdmission_shedsWhatIsParkedAtTheEndOfADrain(t *testing.T) {
+	r := start(t, load(t, oneApp(serveHTTP(t, answerStep), nobody, "drain: {calls: 20ms}")))
+	got := r.callLater(t)
+	r.parked(t, 1)
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	a := await(t, "the answer", got)
+	if a.status != http.StatusServiceUnavailable || a.header.Get(inngest.HeaderGatewayError) != string(inngest.CodeDraining) ||
+		!strings.Contains("1 2 3 4 5", a.header.Get(inngest.HeaderRetryAfter)) {
+		t.Errorf("answer = %d %v %s", a.status, a.header, a.body)
+	}
+	if n := testutil.ToFloat64(r.metrics.Lifecycle.CutCalls.WithLabelValues()); n != 0 {
+		t.Errorf("%v calls were cut", n)
+	}
+}
+
+func TestAdmission_pausesAndResumes(t *testing.T) {
+	text := oneApp(serveHTTP(t, answerStep), serveHTTP(t, answerStep), "state_dir: "+t.TempDir())
+	r := start(t, load(t, text))
+	r.control(t, "pause", admission.PauseRequest{Target: "shop", Seconds: 600}, nil)
+	if err := r.stop(t); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, load(t, text))
+	got := r.callLater(t)
+	r.parked(t, 1)
+	r.control(t, "resume", admission.PauseRequest{Target: "shop"}, nil)
+	if a := await(t, "the answer", got); a.status != http.StatusPartialContent {
+		t.Errorf("answer = %d %s", a.status, a.body)
+	}
+}
