@@ -266,7 +266,24 @@ func (c *Config) validateFunctions(p *problems, ids, paths map[string]string) {
 				known = append(known, a.ID)
 			}
 			p.add(element(functionsKey, i)+".app", quoted(f.App), "the id of a function app: "+listed(known))
+			continue
 		}
+		c.validateEventKey(p, f)
+	}
+}
+
+// validateEventKey wants an event key where a function sends events. Without
+// verification the server takes any.
+func (c *Config) validateEventKey(p *problems, f spec.Function) {
+	for _, a := range c.FunctionApps {
+		if a.ID != f.App || !f.Sends() || c.InsecureSkipVerify || !c.FunctionEnvironment(a).EventKey.IsZero() {
+			continue
+		}
+		at := "inngest"
+		if _, there := c.Inngest.Named[a.Inngest]; there {
+			at = join(at, a.Inngest)
+		}
+		p.add(at+".event_key", gotNothing, "the key to send events with (INNGEST_EVENT_KEY, or "+at+".event_key): "+f.At+" does")
 	}
 }
 

@@ -122,7 +122,7 @@ functions:
     endpoint: http://b/x
 `))
 	want := []string{
-		`gw.yaml:6: functions[0].triggers[0].if is "event.data.", want an expression over event; at column 12: no viable alternative at input '.'`,
+		`gw.yaml:6: functions[0].triggers[0].if is "event.data.", want an expression over event; at column 12: unexpected '.'`,
 		`gw.yaml:7: functions[0].retires is not a setting, want retries`,
 		`gw.yaml:8: functions[0].endpoint is "http://b/${event.data.path}", want an http or https URL without user and fragment; it is literal, ${…} stands in steps only`,
 		`gw.yaml:11: functions[1].triggers[0].cron is "99 * * * *", want five fields (minute hour day month weekday) after an optional "TZ=<zone> ", or a word as @daily`,
@@ -170,6 +170,10 @@ func TestValidate_checksFunctionApps(t *testing.T) {
 		"the real key for backends": {
 			"function_apps: [{backends: {signing_key: " + testKey + "}}]",
 			`gw.yaml:2: function_apps[0].backends.signing_key is ***, want another key than that of Inngest: the real key must not reach the app`,
+		},
+		"events without a key to send them": {
+			"functions: [{id: f, triggers: [{event: e}], steps: [{if: event.data.x, then: [{id: s, sendEvent: {name: x}}]}]}]",
+			`gw.yaml:1: inngest.event_key is not set, want the key to send events with (INNGEST_EVENT_KEY, or inngest.event_key): functions[0] does`,
 		},
 		"itself as a publisher": {
 			"function_apps: [{discover: {urls: [\"http://127.0.0.1:8480/\"]}}]",

@@ -12,7 +12,9 @@ import (
 )
 
 // keys are what a reader of the examples would have in the environment.
-var keys = []string{"INNGEST_SIGNING_KEY=signkey-prod-1234567890abcdef1234567890abcdef", "WELCOME_TOKEN=x"}
+var keys = []string{
+	"INNGEST_SIGNING_KEY=signkey-prod-1234567890abcdef1234567890abcdef", "INNGEST_EVENT_KEY=abcdef1234567890", "WELCOME_TOKEN=x",
+}
 
 func text(t *testing.T, file string) string {
 	t.Helper()

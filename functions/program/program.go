@@ -23,6 +23,7 @@ type Program struct {
 	scope   Scope
 	body    block
 	origins []string
+	sends   bool
 }
 
 // Compile compiles a list of steps: what a YAML decoder makes of it, []any of
@@ -63,13 +64,17 @@ func (l *Language) Compile(source any, s Scope) (*Program, Problems) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	return &Program{scope: s, body: body, origins: c.origins}, nil
+	return &Program{scope: s, body: body, origins: c.origins, sends: c.sends}, nil
 }
 
 // Origins returns scheme://host of every backend that the program calls, each
 // once, in the order of their first use. What Inngest's server calls (fetch, ai)
 // is not among them.
 func (p *Program) Origins() []string { return slices.Clone(p.origins) }
+
+// Sends tells whether some way through the program sends events, which needs an
+// event key.
+func (p *Program) Sends() bool { return p.sends }
 
 // A compiler collects what concerns the whole program.
 type compiler struct {
@@ -79,6 +84,7 @@ type compiler struct {
 	server     *expr.Server
 	ids        map[string]string // literal id → path
 	origins    []string
+	sends      bool
 	statements int
 }
 

@@ -18,6 +18,7 @@ type sending struct {
 
 func (c *compiler) sendEvent(m map[string]any, at string, v *view) statement {
 	s := &sending{}
+	c.sends = true
 	in := at + ".sendEvent"
 	switch source := m["sendEvent"].(type) {
 	case map[string]any:

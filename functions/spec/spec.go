@@ -70,6 +70,12 @@ func (b *Body) Origins() []string {
 	return nil
 }
 
+// Sends tells whether the function surely needs an event key: its program, or
+// that of its onFailure, sends events.
+func (f *Function) Sends() bool {
+	return f.Steps != nil && f.Steps.Sends() || f.OnFailure != nil && f.OnFailure.Steps != nil && f.OnFailure.Steps.Sends()
+}
+
 // A Backend is where an endpoint or a conversation is.
 type Backend struct {
 	URL     string        // absolute, http or https, without user and fragment
