@@ -152,6 +152,12 @@ func readable(message string) string {
 	message = strings.TrimPrefix(message, "Syntax error: ")
 	message, _, _ = strings.Cut(message, " expecting ")
 	message = strings.ReplaceAll(message, "'<EOF>'", "end of the expression")
+	message = strings.ReplaceAll(message, "<EOF>", "")
+	for _, start := range []string{"mismatched input ", "extraneous input ", "no viable alternative at input "} {
+		if rest, ok := strings.CutPrefix(message, start); ok {
+			return "unexpected " + rest
+		}
+	}
 	return strings.TrimSuffix(message, " (in container '')")
 }
 

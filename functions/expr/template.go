@@ -38,6 +38,12 @@ func (e *Env) Template(source any) (*Template, []TemplateError) {
 // Exprs returns the expressions in the template, in the order of their places.
 func (t *Template) Exprs() []*Expr { return t.exprs }
 
+// Single tells whether the template is one expression and nothing else.
+func (t *Template) Single() bool {
+	_, ok := t.root.(single)
+	return ok
+}
+
 // Constant tells whether the template holds no expression.
 func (t *Template) Constant() bool { return len(t.exprs) == 0 }
 

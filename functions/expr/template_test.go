@@ -59,7 +59,7 @@ func TestTemplate_tellsAllErrorsAndTheirPlaces(t *testing.T) {
 		got = append(got, w.Path+" "+w.Err.Error())
 	}
 	want := []string{
-		`.a[0] character 7: mismatched input end of the expression`,
+		`.a[0] character 7: unexpected end of the expression`,
 		`.a[1] character 1: "${" without a "}" to it; "$${" stands for the characters themselves`,
 		`.b line 2, character 5: undeclared reference to 'nope'`,
 		`.c.${k} character 1: a name without ${…}: names of members are literal`,

@@ -47,9 +47,13 @@ func BenchmarkAdvance_thousandSteps(b *testing.B) {
 
 func BenchmarkCompile(b *testing.B) {
 	source := decode(b, `[{id: a, get: "http://b/${event.data.x}"}, {if: steps.a.ok, then: [{return: "${steps.a}"}]}]`)
+	l, err := program.NewLanguage()
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, problems := program.Compile(source, program.Scope{Path: "steps"}); problems != nil {
+		if _, problems := l.Compile(source, program.Scope{Path: "steps"}); problems != nil {
 			b.Fatal(problems)
 		}
 	}

@@ -191,7 +191,7 @@ func TestProgram_numbersRepeatedIDs(t *testing.T) {
 func TestProgram_stopsAtItsLimits(t *testing.T) {
 	for name, c := range map[string]struct{ program, want string }{
 		"steps":         {`[{forEach: "lists.range(1001)", parallel: 1000, do: [{id: a, sleep: 1s}, {id: b, sleep: 1s}]}]`, "more than 1000 steps"},
-		"moves":         {`[{forEach: "lists.range(9000)", do: [{set: {a: 1}}, {set: {a: 2}}]}]`, "more than 10000 moves"},
+		"moves":         {`[{forEach: "lists.range(9000)", do: [{set: {a: 1}}, {set: {a: 2}}]}]`, "more than 10000 statements"},
 		"a variable":    {`[{set: {a: x}}, {forEach: "lists.range(100)", do: [{set: {a: "${[vars.a, vars.a]}"}}]}]`, "longer than 1048576 bytes"},
 		"a text":        {`[{set: {a: xxxxxxxx}}, {forEach: "lists.range(100)", do: [{set: {a: "${vars.a}${vars.a}"}}]}]`, "longer than 1048576 bytes"},
 		"an expression": {`[{set: {a: "${lists.range(10000).filter(x, lists.range(10000).exists(y, y == x - 1))}"}}]`, "costs more"},

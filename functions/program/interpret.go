@@ -88,7 +88,7 @@ func stop(format string, args ...any) flow {
 }
 
 func tooLong(l Limits) flow {
-	return stop("The function makes more than %d moves: its loops are too long.", l.Moves)
+	return stop("The function executes more than %d statements to find what comes next: its loops are too long.", l.Moves)
 }
 
 // frame returns the outermost frame.

@@ -79,7 +79,7 @@ func (s *loop) run(i *interpretation, f *frame) flow {
 		return i.evaluated(s.at, fmt.Errorf("gives %s, want a list", v.Kind()))
 	}
 	if len(items) > i.limits.Moves {
-		return stop("%s has %d items, more than the %d moves that a function may make.", s.at, len(items), i.limits.Moves)
+		return stop("The list of %s has %d items, more than the %d statements that a function may execute.", s.at, len(items), i.limits.Moves)
 	}
 	if s.atOnce > 0 {
 		return s.parallel(i, f, items)

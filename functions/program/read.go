@@ -70,8 +70,12 @@ func (c *compiler) expression(source any, at string, v *view) *expr.Template {
 		}
 		return c.template(source, at, v, decides)
 	}
-	if strings.HasPrefix(strings.TrimSpace(text), "${") {
-		return c.template(strings.TrimSpace(text), at, v, decides)
+	if text := strings.TrimSpace(text); strings.HasPrefix(text, "${") {
+		t := c.template(text, at, v, decides)
+		if t != nil && !t.Single() {
+			c.add(at, text, "one expression: all of it between ${ and }, or without them")
+		}
+		return t
 	}
 	// As a template, so that both ways give the same.
 	if _, err := v.env.Compile(text); err != nil {
