@@ -66,6 +66,7 @@ func (g *Gateway) spoolStatus() *spoolStatus {
 		s.Error = "not open yet; see the log"
 		return s
 	}
+	// Status has no context: it is for every part of the process.
 	ctx, cancel := context.WithTimeout(context.Background(), backlogWait)
 	defer cancel()
 	b, err := g.spool.Backlog(ctx)

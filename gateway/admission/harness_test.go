@@ -123,7 +123,7 @@ func answer(body string) *call.Answer {
 // takes is a step that lasts so long.
 func takes(d time.Duration) func(*call.Call) (*call.Answer, error) {
 	return func(c *call.Call) (*call.Answer, error) {
-		time.Sleep(d)
+		<-time.After(d)
 		return answer(c.Identity.RunID), nil
 	}
 }
@@ -160,7 +160,7 @@ func newRoom(t testing.TB, o Options) *Room {
 			t.Errorf("Run = %v", err)
 		}
 		if t.Failed() {
-			time.Sleep(3 * time.Hour) // the bubble's: until all steps have ended
+			<-time.After(3 * time.Hour) // the bubble's: until all steps have ended
 		}
 	})
 	return r
