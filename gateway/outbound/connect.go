@@ -177,7 +177,7 @@ func (s *Server) worker(rc *fasthttp.RequestCtx, q *request) *refusal {
 	if !q.upgrade {
 		return malformed("This address is for WebSockets alone.")
 	}
-	req := (&http.Request{Method: http.MethodGet, URL: t.endpoint, Header: q.header.Clone()})
+	req := (&http.Request{Method: http.MethodGet, URL: t.endpoint, Header: q.header()})
 	if t.syncToken == "" {
 		return s.dialSocket(rc, q, req, nil)
 	}

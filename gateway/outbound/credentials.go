@@ -231,14 +231,14 @@ func (c *credentials) forRegister(q *request) (grant, *refusal) {
 // checks it; next to apps that bring their own, a token stands for one of them.
 // A page in a browser on this host could send the same request and is no app.
 func (c *credentials) needsNone(q *request) bool {
-	return c.open != nil && !q.browser && (q.authorization == "" || !c.passthrough)
+	return c.open != nil && !q.browser() && (q.authorization == "" || !c.passthrough)
 }
 
 // refuse says what is wrong with the token of a request, and what to do.
 func (c *credentials) refuse(q *request) *refusal {
 	const remedy = "; it went nowhere. Give the app as its signing key the local.signing_key that the gateway's configuration has for it."
 	switch {
-	case c.open != nil && q.browser:
+	case c.open != nil && q.browser():
 		return unauthorized("The request may come from a page in a browser: it has an Origin, or a Host that is neither an address nor localhost" + remedy)
 	case q.authorization == "":
 		return unauthorized("The request has no token" + remedy)
@@ -260,7 +260,7 @@ func (c *credentials) forEvent(q *request) (env *Environment, real string, r *re
 	switch {
 	case c.passthrough:
 		return c.first, key, nil // Inngest knows more keys than we do
-	case c.openEvents != nil && !q.browser:
+	case c.openEvents != nil && !q.browser():
 		return c.openEvents, cmp.Or(c.openEvents.EventKey, key), nil
 	case c.first.EventKey == "":
 		return c.first, key, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -29,7 +28,7 @@ func (s *Server) event(rc *fasthttp.RequestCtx, q *request) *refusal {
 	if x.body, r = s.readWhole(ctx, rc, q); r != nil {
 		return r
 	}
-	branch := q.header.Get(inngest.HeaderEnv)
+	branch := q.fields.get(inngest.HeaderEnv)
 	if branch == "" {
 		branch = env.Branch
 	}
@@ -37,12 +36,12 @@ func (s *Server) event(rc *fasthttp.RequestCtx, q *request) *refusal {
 		Environment:     env.Name,
 		Key:             key,
 		Branch:          branch,
-		Seed:            q.header.Get(inngest.HeaderEventIDSeed),
-		Traceparent:     q.header.Get(inngest.HeaderTraceparent),
-		Tracestate:      q.header.Get(inngest.HeaderTracestate),
-		ContentType:     q.header.Get("Content-Type"),
-		ContentEncoding: strings.Join(q.header.Values("Content-Encoding"), ","),
-		Header:          func(name string) string { return q.header.Get(name) },
+		Seed:            q.fields.get(inngest.HeaderEventIDSeed),
+		Traceparent:     q.fields.get(inngest.HeaderTraceparent),
+		Tracestate:      q.fields.get(inngest.HeaderTracestate),
+		ContentType:     q.fields.get("Content-Type"),
+		ContentEncoding: q.fields.joined("Content-Encoding"),
+		Header:          q.fields.get,
 		Body:            x.body.buffer.Bytes(),
 	})
 	res := &rc.Response

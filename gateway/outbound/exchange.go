@@ -223,7 +223,7 @@ func atBase(base *url.URL, path, query string) *url.URL {
 }
 
 func (q *request) headerFor(env *Environment, authorization string) http.Header {
-	h := q.header.Clone()
+	h := q.header()
 	if authorization != "" {
 		h.Set("Authorization", authorization)
 	}

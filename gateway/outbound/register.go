@@ -27,7 +27,7 @@ func (s *Server) register(rc *fasthttp.RequestCtx, q *request) *refusal {
 	if x.body, r = s.readWhole(ctx, rc, q); r != nil {
 		return r
 	}
-	registration := apps.Registration{Query: q.query, Header: q.header, Body: x.body.buffer.Bytes()}
+	registration := apps.Registration{Query: q.query, Header: q.header(), Body: x.body.buffer.Bytes()}
 	if g.app != nil && !g.app.shared {
 		registration.From = g.app.ID
 	}

@@ -142,6 +142,9 @@ func (t *router) find(method string, segments []string) *route {
 func listsKeys(segments []string) bool {
 	var names []string
 	for _, segment := range segments {
+		if len(names) == 0 && segment == "e" {
+			return false // what nearly all requests begin with
+		}
 		whole, _ := decodedWhole(segment) // decodePath has refused what has no end
 		for _, part := range strings.Split(whole, "/") {
 			if name := strings.ToLower(strings.TrimSpace(withoutParameters(part))); name != "" {
@@ -197,6 +200,18 @@ func decodedWhole(text string) (whole string, ok bool) {
 	return text, false
 }
 
+// plain tells whether a segment reads the same to everybody: most do.
+func plain(segment string) bool {
+	for i := range len(segment) {
+		switch c := segment[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return segment != ""
+}
+
 // decodePath splits a path at its slashes and decodes each segment once, as a
 // server would. It refuses what another reader could take for another path:
 // dot segments, also encoded ones, those with parameters and those behind an
@@ -208,6 +223,9 @@ func decodePath(path string) (segments []string, ok bool) {
 	}
 	segments = strings.Split(path[1:], "/")
 	for i, s := range segments {
+		if plain(s) {
+			continue
+		}
 		decoded, err := url.PathUnescape(s)
 		if err != nil || (decoded == "" && i < len(segments)-1) {
 			return nil, false

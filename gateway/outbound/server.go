@@ -208,4 +208,9 @@ func (s *Server) serverError(c *fiber.Ctx, err error) error {
 	return nil
 }
 
-func class(status int) string { return strconv.Itoa(status/100) + "xx" }
+func class(status int) string {
+	if status/100 == 2 {
+		return "2xx"
+	}
+	return strconv.Itoa(status/100) + "xx"
+}
