@@ -1,7 +1,6 @@
 package events
 
 import (
-	"crypto/rand"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/events/deliver"
@@ -93,13 +92,12 @@ func (b *batch) remove(it *item) {
 }
 
 // name decides the seed of a batch, and with it all ids.
-func (b *batch) name(now time.Time) {
+func (b *batch) name(c *chains, now time.Time) {
 	if b.preset {
 		b.seed = *b.items[0].preset
 		return
 	}
-	b.seed.Millis = uint64(now.UnixMilli())
-	_, _ = rand.Read(b.seed.Entropy[:]) // cannot fail
+	b.seed = c.seed(b.Destination, b.events, now)
 }
 
 // write makes the body. The trace headers are kept where all items agree.

@@ -82,7 +82,7 @@ func BenchmarkAccept_alone(b *testing.B) {
 
 func freshSeed() inngest.Seed {
 	var b batch
-	b.name(time.Now())
+	b.name(&chains{}, time.Now())
 	return b.seed
 }
 

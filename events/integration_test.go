@@ -109,7 +109,7 @@ func newParts(t testing.TB, dir, url string, transport http.RoundTripper) parts 
 		t.Fatal(err)
 	}
 	if p.drainer, err = deliver.NewDrainer(deliver.DrainerOptions{
-		Spool: p.spool, Client: client, Concurrency: 4, Backoff: deliver.Backoff{Min: time.Millisecond, Max: 50 * time.Millisecond},
+		Spool: p.spool, Client: client, Concurrency: 4, MaxEvents: 500, Backoff: deliver.Backoff{Min: time.Millisecond, Max: 50 * time.Millisecond},
 		MaxAge: time.Hour, Extend: time.Second, Look: 20 * time.Millisecond, Now: time.Now, Metrics: m.Deliver, Log: log,
 	}); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ type Plane struct {
 	o            Options
 	reader       *intake.Reader
 	environments map[string]*environment
+	chains       chains
 	seeds        *seedTable
 	ids          *idTable // nil: events are not compared by their ids
 	rate         *limiter // nil: no bound

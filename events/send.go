@@ -24,7 +24,7 @@ func (p *Plane) finish(ctx context.Context, b *batch, spill bool) {
 	env.batches.Inc()
 	env.batchEvents.Observe(float64(b.events))
 	env.batchWait.Observe(time.Since(b.began).Seconds())
-	b.name(p.o.Now())
+	b.name(&p.chains, p.o.Now())
 	own := p.assign(b)
 	b.write()
 	switch {

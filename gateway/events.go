@@ -103,6 +103,7 @@ func (g *Gateway) newDrainer() (*deliver.Drainer, error) {
 		Spool:       g.spool,
 		Client:      g.sender,
 		Concurrency: c.Spool.Concurrency,
+		MaxEvents:   c.Batch.MaxEvents,
 		Backoff:     deliver.Backoff{Min: c.Delivery.BackoffMin, Max: c.Delivery.BackoffMax},
 		MaxAge:      c.Spool.MaxAge,
 		Extend:      c.Delivery.Timeout / 2,

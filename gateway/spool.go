@@ -16,6 +16,7 @@ import (
 const (
 	spoolOpTimeout = 10 * time.Second
 	spoolSweep     = 10 * time.Second
+	spoolInFlight  = 80                     // records of one destination handed out at once: small ones are sent together
 	spoolRetryMin  = 200 * time.Millisecond // between attempts to open it
 	spoolRetryMax  = 10 * time.Second
 )
@@ -30,7 +31,7 @@ func newSpool(c *config.Config, now func() time.Time, log *slog.Logger) (*spool.
 		MaxBytes:    int64(s.MaxBytes),
 		MaxAge:      s.MaxAge,
 		AckWait:     2*c.Events.Delivery.Timeout + spoolOpTimeout,
-		MaxInFlight: 4 * s.Concurrency,
+		MaxInFlight: spoolInFlight,
 		OpTimeout:   spoolOpTimeout,
 		Sweep:       spoolSweep,
 		Now:         now,

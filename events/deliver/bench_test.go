@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -92,30 +93,38 @@ func BenchmarkCut(b *testing.B) {
 	}
 }
 
-// BenchmarkDrain is the spool's records of 100 events to Inngest.
+// BenchmarkDrain is the spool's records to Inngest, one record an operation.
 func BenchmarkDrain(b *testing.B) {
+	for _, count := range []int{1, 100} {
+		b.Run(fmt.Sprintf("%d events a record", count), func(b *testing.B) { benchDrain(b, count) })
+	}
+}
+
+func benchDrain(b *testing.B, count int) {
 	s := openSpool(b, b.TempDir())
-	o := batch(100, 100)
-	server := httptest.NewServer(&taking{map[int]string{len(o.Body): idsOf(o)}})
+	o := batch(count, 100)
+	all, _ := newAPI(b)
+	server := httptest.NewServer(all)
 	b.Cleanup(server.Close)
 	c := newClient(b, clientOptions(server.URL))
-	b.StopTimer()
-	for range b.N {
+	for n := range b.N {
 		err := s.Append(b.Context(), spool.Record{
-			Environment: o.Environment, KeyID: o.KeyID, Seed: o.Seed.String(), Count: o.Count, Body: o.Body, Accepted: time.Now(),
+			Environment: o.Environment, KeyID: o.KeyID, Seed: o.Seed.From(count*n + 1).String(), Count: count, Accepted: time.Now(),
+			Body: bytes.ReplaceAll(o.Body, []byte(`"n":"`), fmt.Appendf(nil, `"n":"%d-`, n)),
 		})
 		if err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.StartTimer()
+	b.ResetTimer()
 	b.ReportAllocs()
 	options := drainerOptions(s, c)
 	options.Look = time.Second
 	_, stop := drain(b, options)
 	await(b, "end", func() bool {
-		return testutil.ToFloat64(options.Metrics.Drained.WithLabelValues("prod")) == float64(o.Count*b.N)
+		return testutil.ToFloat64(options.Metrics.Drained.WithLabelValues("prod")) == float64(count*b.N)
 	})
 	stop() // with the last acknowledgements
-	b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(count*b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(len(all.sent()))/float64(b.N), "POSTs/record")
 }

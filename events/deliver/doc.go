@@ -51,6 +51,11 @@
 // one destination go out in their order, and one destination that is blocked
 // holds up no other. At most DrainerOptions.Concurrency batches are on their way.
 //
+//   - Records whose ids continue each other, as package events makes them within a
+//     second, go out in one POST, up to the size of a batch: a lane has one POST
+//     on its way at a time, and the way may be long. The parts of such a POST
+//     are settled as if each had gone alone. After a failure records go one by one
+//     until one was delivered.
 //   - Between attempts a lane waits: as long as Inngest asked for, else with a
 //     back-off and jitter, but no longer once the environment's breaker has
 //     closed. For more than a second the record goes back to the spool; which

@@ -25,6 +25,7 @@ type source interface {
 type sender interface {
 	Send(ctx context.Context, b *Batch) Result
 	Recovered(environment string) <-chan struct{}
+	Limit(d Destination) int
 }
 
 // DrainerOptions configures a Drainer.
@@ -32,6 +33,7 @@ type DrainerOptions struct {
 	Spool       source // open while Run runs
 	Client      sender
 	Concurrency int              // batches on their way at once, over all destinations, > 0
+	MaxEvents   int              // in one POST of several records, > 0
 	Backoff     Backoff          // of one destination
 	MaxAge      time.Duration    // a batch that is still tried after so long in the spool becomes a dead letter, > 0
 	Extend      time.Duration    // how often a batch on its way is claimed again, well below the spool's AckWait, > 0
@@ -49,6 +51,8 @@ func (o DrainerOptions) check() error {
 		return errors.New("deliver: Client is missing")
 	case o.Concurrency <= 0:
 		return fmt.Errorf("deliver: Concurrency is %d, must be above 0", o.Concurrency)
+	case o.MaxEvents <= 0:
+		return fmt.Errorf("deliver: MaxEvents is %d, must be above 0", o.MaxEvents)
 	case o.Backoff.Min <= 0 || o.Backoff.Max < o.Backoff.Min:
 		return fmt.Errorf("deliver: Backoff is from %v to %v, must be above 0 and rise", o.Backoff.Min, o.Backoff.Max)
 	case o.MaxAge <= 0:
@@ -129,13 +133,17 @@ func (d *Drainer) Run(ctx context.Context) error {
 }
 
 // nextOf hides what a delivery is made of.
-func nextOf(l *spool.Lane) func(context.Context) (held, error) {
-	return func(ctx context.Context) (held, error) {
-		got, err := l.Next(ctx)
-		if err != nil {
-			return held{}, err
+func nextOf(l *spool.Lane) func(context.Context, bool) (held, bool, error) {
+	return func(ctx context.Context, wait bool) (held, bool, error) {
+		next := l.TryNext
+		if wait {
+			next = l.Next
 		}
-		return held{got, got.Record, got.Appended}, nil
+		got, err := next(ctx)
+		if err != nil || got == nil {
+			return held{}, false, err
+		}
+		return held{got, got.Record, got.Appended}, true, nil
 	}
 }
 

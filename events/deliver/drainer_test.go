@@ -39,7 +39,7 @@ func openSpool(t testing.TB, dir string) *spool.Spool {
 
 func drainerOptions(s source, c sender) DrainerOptions {
 	return DrainerOptions{
-		Spool: s, Client: c, Concurrency: 4, Backoff: Backoff{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond}, MaxAge: time.Hour,
+		Spool: s, Client: c, Concurrency: 4, MaxEvents: 500, Backoff: Backoff{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond}, MaxAge: time.Hour,
 		Extend: time.Second, Look: 10 * time.Millisecond, Now: time.Now,
 		Metrics: metrics.New(prometheus.NewRegistry()).Deliver, Log: slog.New(slog.DiscardHandler),
 	}

@@ -4,58 +4,55 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/inngest-gateway/inngest-gateway/events/spool"
 )
 
 // finish ends a record: what Inngest will not have becomes dead letters, the
 // rest is done. While the spool takes no dead letters the record stays in it.
-func (w *worker) finish(ctx context.Context, h held, refused []Refusal, left []Range, reason, kind string) {
-	defer w.claim(ctx, h)()
+func (w *worker) finish(ctx context.Context, i *item, reason, kind string) {
+	defer w.claim(ctx, []*item{i})()
 	for failed := 0; ; {
-		err := w.setAside(ctx, h, &refused, &left, reason, kind)
+		err := w.setAside(ctx, i, reason, kind)
 		if err == nil {
 			break
 		}
 		failed++
 		w.d.complain("spool takes no dead letters", err)
 		if !sleep(ctx, w.d.o.Backoff.Wait(failed), nil) {
-			w.giveBack(ctx, h)
+			w.release(context.WithoutCancel(ctx), i.held)
 			return
 		}
 	}
-	w.progress = progress{}
-	w.ack(ctx, h)
+	w.ack(ctx, i.held)
 }
 
 // setAside makes dead letters and takes those that are made off the lists.
-func (w *worker) setAside(ctx context.Context, h held, refused *[]Refusal, left *[]Range, reason, kind string) error {
-	for len(*refused) > 0 {
-		r := (*refused)[0]
-		if err := w.letter(ctx, h, Range{r.Index, r.Index + 1}, fmt.Sprintf("Inngest answered %d: %s", r.Status, r.Message), "refused"); err != nil {
+func (w *worker) setAside(ctx context.Context, i *item, reason, kind string) error {
+	for len(i.refused) > 0 {
+		r := i.refused[0]
+		if err := w.letter(ctx, i, Range{r.Index, r.Index + 1}, fmt.Sprintf("Inngest answered %d: %s", r.Status, r.Message), "refused"); err != nil {
 			return err
 		}
-		*refused = (*refused)[1:]
+		i.refused = i.refused[1:]
 	}
-	for len(*left) > 0 {
-		if err := w.letter(ctx, h, (*left)[0], reason, kind); err != nil {
+	for len(i.left) > 0 {
+		if err := w.letter(ctx, i, i.left[0], reason, kind); err != nil {
 			return err
 		}
-		*left = (*left)[1:]
+		i.left = i.left[1:]
 	}
 	return nil
 }
 
 // letter makes a dead letter of some of a record's events: their bytes, and the
 // seed that gives them the same ids.
-func (w *worker) letter(ctx context.Context, h held, r Range, reason, kind string) error {
-	part := h.record
-	if b, err := batchOf(&h.record); err == nil {
-		if p := b.Part(r); p != nil {
+func (w *worker) letter(ctx context.Context, i *item, r Range, reason, kind string) error {
+	part := i.record
+	if i.batch != nil {
+		if p := i.batch.Part(r); p != nil {
 			part.Seed, part.Body, part.Count = p.Seed.String(), p.Body, p.Count
 		}
 	}
-	if err := h.SetAside(ctx, part, reason); err != nil {
+	if err := i.SetAside(ctx, part, reason); err != nil {
 		return err
 	}
 	w.d.o.Metrics.DeadLetters.WithLabelValues(kind).Add(float64(part.Count))
@@ -68,7 +65,7 @@ func (w *worker) letter(ctx context.Context, h held, r Range, reason, kind strin
 // way. One whose removal failed comes again, and is then removed unsent.
 func (w *worker) ack(ctx context.Context, h held) {
 	if !w.enter(ctx) {
-		w.giveBack(ctx, h)
+		w.release(context.WithoutCancel(ctx), h)
 		return
 	}
 	w.acked.Go(func() {
@@ -134,14 +131,14 @@ func (w *worker) delivered(id string) bool {
 }
 
 // block shows that the lane stands still.
-func (w *worker) block(h held, p *progress) {
+func (w *worker) block() {
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
 	_, known := w.d.blocked[w.lane]
-	b := Blocked{destinationOf(&h.record), p.since, p.failed, fmt.Sprint(p.err)}
+	b := Blocked{w.queue[0].batch.Destination, w.since, w.failed, fmt.Sprint(w.err)}
 	w.d.blocked[w.lane] = b
 	if !known {
-		w.d.o.Log.Warn("spooled events wait", "environment", b.Environment, "branch", b.Branch, "key", b.KeyID, "err", p.err)
+		w.d.o.Log.Warn("spooled events wait", "environment", b.Environment, "branch", b.Branch, "key", b.KeyID, "err", w.err)
 	}
 }
 
@@ -152,8 +149,4 @@ func (w *worker) unblock() {
 		delete(w.d.blocked, w.lane)
 		w.d.o.Log.Info("spooled events go out again", "environment", b.Environment, "branch", b.Branch, "key", b.KeyID, "attempts", b.Attempts)
 	}
-}
-
-func destinationOf(r *spool.Record) Destination {
-	return Destination{r.Environment, r.Branch, r.KeyID}
 }

@@ -32,6 +32,7 @@ func TestOptions_areChecked(t *testing.T) {
 		"no spool":              func(o *DrainerOptions) { o.Spool = nil },
 		"no client":             func(o *DrainerOptions) { o.Client = nil },
 		"no concurrency":        func(o *DrainerOptions) { o.Concurrency = 0 },
+		"no bound for events":   func(o *DrainerOptions) { o.MaxEvents = 0 },
 		"a back-off that falls": func(o *DrainerOptions) { o.Backoff.Max = o.Backoff.Min - 1 },
 		"no age":                func(o *DrainerOptions) { o.MaxAge = 0 },
 		"no claims":             func(o *DrainerOptions) { o.Extend = 0 },

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/inngest-gateway/inngest-gateway/events/spool"
 )
 
@@ -52,6 +54,7 @@ func (p *paper) Ack(context.Context) error {
 	defer p.mu.Unlock()
 	if p.failAck > 0 {
 		p.failAck--
+		p.out = false // it comes again
 		return errors.New("no")
 	}
 	p.acks++
@@ -99,20 +102,30 @@ func newPaper(id string, b *Batch) *paper {
 // that nobody holds.
 func workOn(t *testing.T, c *Client, papers ...*paper) (stop func()) {
 	t.Helper()
+	return workWith(t, 500, c, papers...)
+}
+
+func workWith(t *testing.T, maxEvents int, c *Client, papers ...*paper) (stop func()) {
+	t.Helper()
 	o := drainerOptions(&spool.Spool{}, c)
+	o.MaxEvents = maxEvents
 	o.Backoff, o.Extend = Backoff{Min: 100 * time.Millisecond, Max: time.Minute}, 2*time.Second
 	d, err := NewDrainer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := worker{d: d, lane: "l", next: func(ctx context.Context) (held, error) {
-		for _, p := range papers {
-			if p.handOut() {
-				return held{p, p.Record, p.appended}, nil
+	w := worker{d: d, lane: "l", next: func(ctx context.Context, wait bool) (held, bool, error) {
+		for {
+			for _, p := range papers {
+				if p.handOut() {
+					return held{p, p.Record, p.appended}, true, nil
+				}
 			}
+			if !wait || ctx.Err() != nil {
+				return held{}, false, ctx.Err()
+			}
+			sleep(ctx, 10*time.Millisecond, nil)
 		}
-		<-ctx.Done()
-		return held{}, ctx.Err()
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -201,17 +214,107 @@ func TestWorker_doesNotWaitForAcks(t *testing.T) {
 
 func TestWorker_removesWhatWasDeliveredWithoutSendingAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, a := inBubble(t, func() int { time.Sleep(time.Millisecond); return 0 }, nil)
+		c, a := inBubble(t, func() int { return 0 }, nil)
 		p := newPaper("1", batch(1, 1))
-		p.failAck = 1
-		again := newPaper("1", batch(1, 1))
-		other := newPaper("2", batch(1, 1))
-		other.Body = []byte(`[{"n":"2"}]`)
-		stop := workOn(t, c, p, other, again)
+		p.failAck = 2
+		stop := workOn(t, c, p)
 		pass(time.Second)
 		stop()
-		if n := len(a.sent()); n != 2 || again.seen().acks != 1 {
-			t.Errorf("%d POSTs, want 2; %d acks, want 1", n, again.seen().acks)
+		if n := len(a.sent()); n != 1 || p.seen().acks != 1 {
+			t.Errorf("%d POSTs, want 1; %d acks, want 1", n, p.seen().acks)
+		}
+	})
+}
+
+// chain makes records of some events each whose ids follow each other, bad
+// events among them.
+func chain(counts []int, bad ...int) (papers []*paper) {
+	at := 0
+	for _, count := range counts {
+		all := batch(100, 1, bad...)
+		papers = append(papers, newPaper(fmt.Sprint(at), all.Part(Range{at, at + count})))
+		at += count
+	}
+	return papers
+}
+
+func TestWorker_sendsRecordsOfOneChainTogether(t *testing.T) {
+	for name, c := range map[string]struct {
+		order []int // of the records in the spool
+		bad   []int
+		limit int // MaxEvents
+		want  []int
+		posts int
+		left  int // dead letters
+	}{
+		"in order":            {[]int{0, 1, 2, 3}, nil, 500, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 1, 0},
+		"in another order":    {[]int{2, 0, 3, 1}, nil, 500, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 1, 0},
+		"a bad event":         {[]int{0, 1, 2, 3}, []int{4}, 500, []int{0, 1, 2, 3, 5, 6, 7, 8, 9}, 3, 1},
+		"more than MaxEvents": {[]int{0, 1, 2, 3}, nil, 6, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 2, 0},
+		"one is missing":      {[]int{0, 1, 3}, nil, 500, []int{0, 1, 2, 6, 7, 8, 9}, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, a := inBubble(t, func() int { return 0 }, nil)
+				all := chain([]int{1, 2, 3, 4}, c.bad...)
+				var papers []*paper
+				for _, n := range c.order {
+					papers = append(papers, all[n])
+				}
+				stop := workWith(t, c.limit, client, papers...)
+				pass(10 * time.Second)
+				stop()
+				var want []string
+				for _, n := range c.want {
+					want = append(want, fmt.Sprint(n))
+				}
+				if d := cmp.Diff(want, a.order); d != "" {
+					t.Errorf("taken (-want +got):\n%s", d)
+				}
+				for n, id := range a.ids {
+					var i int
+					fmt.Sscan(n, &i)
+					if id != seed.ID(i+1) {
+						t.Errorf("event %s has id %s", n, id)
+					}
+				}
+				letters := 0
+				for n, p := range papers {
+					if letters += len(p.seen().letters); p.seen().acks != 1 {
+						t.Errorf("record %d has %d acks", n, p.seen().acks)
+					}
+				}
+				if letters != c.left {
+					t.Errorf("%d dead letters, want %d", letters, c.left)
+				}
+				if n := len(a.sent()); n != c.posts {
+					t.Errorf("%d POSTs, want %d", n, c.posts)
+				}
+			})
+		})
+	}
+}
+
+func TestWorker_goesOnWithWhatIsLeftOfSeveralRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var posts atomic.Int64
+		c, a := inBubble(t, func() int {
+			if n := posts.Add(1); n == 3 || n > 4 && n < 9 {
+				return 500
+			}
+			return 0
+		}, func(o *Options) { o.Breaker.OpenFor = 10 * time.Second })
+		papers := chain([]int{5, 5, 5, 5}, 7, 16)
+		stop := workOn(t, c, papers...)
+		pass(10 * time.Minute)
+		stop()
+		if d := cmp.Diff(once(20, 7, 16), a.counts()); d != "" {
+			t.Errorf("taken (-want +got):\n%s", d)
+		}
+		for n, p := range papers {
+			if want := n % 2; p.seen().acks != 1 || len(p.seen().letters) != want {
+				t.Errorf("record %d: %d acks, letters %v", n, p.seen().acks, p.seen().letters)
+			}
 		}
 	})
 }

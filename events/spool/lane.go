@@ -34,6 +34,7 @@ type Lane struct {
 
 	making   sync.Mutex
 	consumer atomic.Pointer[jetstream.Consumer] // nil until it is read from
+	held     atomic.Int64                       // deliveries that have not ended
 }
 
 // Name is the lane's name in subjects. It tells nothing about the destination.
@@ -116,42 +117,85 @@ func (s *Spool) findLanes(ctx context.Context) error {
 // ctx's says that the store does not work now.
 func (l *Lane) Next(ctx context.Context) (*Delivery, error) {
 	for {
-		d, err := l.next(ctx)
-		if d != nil || ctx.Err() != nil {
-			return d, err
-		}
-		if err != nil {
+		d, _, err := l.next(ctx, wait)
+		switch {
+		case d != nil:
+			return d, nil
+		case ctx.Err() != nil:
+			return nil, cmp.Or(err, ctx.Err())
+		case err != nil:
 			return nil, fmt.Errorf("spool: next: %w", err)
 		}
 	}
 }
 
-// next returns neither a delivery nor an error when the wait is to begin again.
-func (l *Lane) next(ctx context.Context) (*Delivery, error) {
+// TryNext is Next without waiting: the delivery is nil if there is no record now,
+// or if Options.MaxInFlight are held.
+func (l *Lane) TryNext(ctx context.Context) (*Delivery, error) {
+	if l.held.Load() >= int64(l.spool.o.MaxInFlight) {
+		return nil, ctx.Err() // the server would let us wait for a second
+	}
+	for {
+		d, none, err := l.next(ctx, look)
+		switch {
+		case d != nil || none:
+			return d, nil
+		case ctx.Err() != nil:
+			return nil, cmp.Or(err, ctx.Err())
+		case err != nil:
+			return nil, fmt.Errorf("spool: next: %w", err)
+		}
+	}
+}
+
+// wait asks the server for a message and waits for one.
+func wait(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
+	return c.Next(jetstream.FetchContext(endless{ctx}))
+}
+
+// look asks for a message that is there.
+func look(_ context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
+	batch, err := c.FetchNoWait(1)
+	if err != nil {
+		return nil, err
+	}
+	msg := <-batch.Messages()
+	if err := batch.Error(); msg == nil && err != nil {
+		return nil, err
+	}
+	return msg, nil
+}
+
+// next asks once. With neither a delivery nor an error it is to be asked again,
+// unless none says that there is no record.
+func (l *Lane) next(ctx context.Context, ask func(context.Context, jetstream.Consumer) (jetstream.Msg, error)) (d *Delivery, none bool, err error) {
 	consumer := l.consumer.Load()
 	if consumer == nil {
-		return nil, l.consume(ctx, nil)
+		return nil, false, l.consume(ctx, nil)
 	}
-	msg, err := (*consumer).Next(jetstream.FetchContext(endless{ctx}))
+	msg, err := ask(ctx, *consumer)
 	switch {
 	case ctx.Err() != nil:
 		if msg != nil { // it came with the end
 			err := msg.Nak()
-			return nil, errors.Join(ctx.Err(), err)
+			return nil, false, errors.Join(ctx.Err(), err)
 		}
-		return nil, ctx.Err()
+		return nil, false, ctx.Err()
 	case errors.Is(err, nats.ErrTimeout):
-		return nil, nil // nothing came, the server ended the wait
+		return nil, false, nil // nothing came, the server ended the wait
 	case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoHeartbeat):
 		// The server was started anew and has forgotten who reads.
 		if err2 := l.consume(ctx, consumer); err2 != nil {
-			return nil, errors.Join(err, err2)
+			return nil, false, errors.Join(err, err2)
 		}
-		return nil, nil
+		return nil, false, nil
 	case err != nil:
-		return nil, err
+		return nil, false, err
+	case msg == nil:
+		return nil, true, nil
 	}
-	return l.spool.open(ctx, msg)
+	d, err = l.open(ctx, msg)
+	return d, false, err
 }
 
 // consume makes the lane's consumer, or finds it, unless somebody else has

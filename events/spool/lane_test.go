@@ -57,6 +57,48 @@ func TestLanes_holdUpNobodyElse(t *testing.T) {
 	})
 }
 
+func TestTryNext_doesNotWait(t *testing.T) {
+	both(t, func(t *testing.T, o Options) {
+		o.MaxInFlight = 2
+		s := open(t, o)
+		for n := range 3 {
+			add(t, s, record(n, noise(100)))
+		}
+		l := lane(t, s, record(0, nil))
+		var held []*Delivery
+		for range 2 {
+			d, err := l.TryNext(t.Context())
+			if err != nil || d == nil {
+				t.Fatalf("TryNext = %v, %v; there is a record", d, err)
+			}
+			held = append(held, d)
+		}
+		start := time.Now()
+		if d, err := l.TryNext(t.Context()); d != nil || err != nil {
+			t.Errorf("TryNext = %v, %v with MaxInFlight held", d, err)
+		}
+		for _, d := range held {
+			if err := d.Ack(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d, err := l.TryNext(t.Context()); err != nil || d == nil || d.Record.Seed != record(2, nil).Seed {
+			t.Errorf("TryNext = %v, %v; want the third", d, err)
+		}
+		if d, err := l.TryNext(t.Context()); d != nil || err != nil {
+			t.Errorf("TryNext = %v, %v of an empty lane", d, err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if d, err := l.TryNext(ctx); d != nil || err == nil {
+			t.Errorf("TryNext = %v, %v after the end", d, err)
+		}
+	})
+}
+
 func TestLanes_areKnownAfterOpen(t *testing.T) {
 	both(t, func(t *testing.T, o Options) {
 		s := open(t, o)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,8 +18,17 @@ type Delivery struct {
 	Appended time.Time // by the server's clock; later than Record.Accepted after a replay
 
 	spool *Spool
+	lane  *Lane
+	ended atomic.Bool
 	msg   jetstream.Msg
 	bytes int64
+}
+
+// end counts the delivery out, once.
+func (d *Delivery) end() {
+	if !d.ended.Swap(true) {
+		d.lane.held.Add(-1)
+	}
 }
 
 // endless is a context whose deadline the client does not see: it would stop to
@@ -28,7 +38,8 @@ type endless struct{ context.Context }
 func (endless) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // open makes a delivery of a message, nil if it became a dead letter instead.
-func (s *Spool) open(ctx context.Context, msg jetstream.Msg) (*Delivery, error) {
+func (l *Lane) open(ctx context.Context, msg jetstream.Msg) (opened *Delivery, err error) {
+	s := l.spool
 	meta, err := msg.Metadata()
 	if err != nil {
 		return nil, err
@@ -40,8 +51,14 @@ func (s *Spool) open(ctx context.Context, msg jetstream.Msg) (*Delivery, error) 
 	}
 	d := &Delivery{
 		Record: r, Attempt: int(meta.NumDelivered), Appended: meta.Timestamp,
-		spool: s, msg: msg, bytes: int64(messageOverhead + len(msg.Subject()) + headerBytes(msg.Headers()) + max(len(stored), len(msg.Data()))),
+		spool: s, lane: l, msg: msg, bytes: int64(messageOverhead + len(msg.Subject()) + headerBytes(msg.Headers()) + max(len(stored), len(msg.Data()))),
 	}
+	l.held.Add(1)
+	defer func() {
+		if opened == nil {
+			d.end()
+		}
+	}()
 	switch {
 	case errors.Is(err, ErrDamaged):
 		s.stats.damagedRecords.Add(1)
@@ -71,6 +88,7 @@ func (d *Delivery) Ack(ctx context.Context) error {
 }
 
 func (d *Delivery) ack(ctx context.Context) error {
+	defer d.end()
 	opCtx, cancel := context.WithTimeout(ctx, d.spool.o.OpTimeout)
 	defer cancel()
 	if err := d.msg.DoubleAck(opCtx); err != nil {
@@ -86,6 +104,7 @@ func (d *Delivery) ack(ctx context.Context) error {
 // Nak hands the record out again after delay, before records that came later
 // and were not handed out yet.
 func (d *Delivery) Nak(ctx context.Context, delay time.Duration) error {
+	defer d.end()
 	answer := "-NAK"
 	if delay > 0 {
 		answer = fmt.Sprintf(`-NAK {"delay": %d}`, delay.Nanoseconds())
