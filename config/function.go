@@ -242,6 +242,18 @@ func belowFunctions(path string) bool {
 // validateFunctions checks the function apps one by one and against the apps,
 // whose ids and paths are given.
 func (c *Config) validateFunctions(p *problems, ids, paths map[string]string) {
+	for i, f := range c.Functions {
+		if !slices.ContainsFunc(c.FunctionApps, func(a FunctionApp) bool { return a.ID == f.App }) {
+			var known []string
+			for _, a := range c.FunctionApps {
+				known = append(known, a.ID)
+			}
+			p.add(element(functionsKey, i)+".app", quoted(f.App), "the id of a function app: "+listed(known))
+			continue
+		}
+		c.validateEventKey(p, f)
+	}
+	wrong := slices.ContainsFunc(p.list, func(one Problem) bool { return belowFunctions(one.Path) || one.Path == functionsKey })
 	for i, a := range c.FunctionApps {
 		at := element("function_apps", i)
 		a.validate(p, at)
@@ -253,22 +265,14 @@ func (c *Config) validateFunctions(p *problems, ids, paths map[string]string) {
 		if key := a.Backends.SigningKey; !key.IsZero() {
 			c.validateLocalKey(p, at+".backends.signing_key", key)
 		}
+		if len(c.FunctionsOf(a.ID)) == 0 && len(a.Discover.URLs) == 0 && !wrong {
+			p.add(at, "without functions", "functions, or discover.urls: Inngest registers no app that has none")
+		}
 		for j, base := range a.Discover.URLs {
 			if u, ok := parseBase(base); ok && (c.isOwn(u) || base == c.PublicURL) {
 				p.add(element(at+".discover.urls", j), quoted(base), "the address of a backend: the gateway would ask itself")
 			}
 		}
-	}
-	for i, f := range c.Functions {
-		if !slices.ContainsFunc(c.FunctionApps, func(a FunctionApp) bool { return a.ID == f.App }) {
-			var known []string
-			for _, a := range c.FunctionApps {
-				known = append(known, a.ID)
-			}
-			p.add(element(functionsKey, i)+".app", quoted(f.App), "the id of a function app: "+listed(known))
-			continue
-		}
-		c.validateEventKey(p, f)
 	}
 }
 
@@ -297,7 +301,7 @@ func (a FunctionApp) validate(p *problems, at string) {
 	a.Wait.validate(p, at+".wait", 0)
 	a.Concurrency.validate(p, at+".concurrency")
 	a.Guard.validate(p, at+".guard", a.Checkpoint.Enabled)
-	between(p, at+".checkpoint.max_runtime", a.Checkpoint.MaxRuntime, 0, 2*time.Hour)
+	between(p, at+".checkpoint.max_runtime", a.Checkpoint.MaxRuntime, time.Millisecond, 2*time.Hour)
 
 	first := map[string]string{}
 	for i, base := range a.Discover.URLs {

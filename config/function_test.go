@@ -152,39 +152,43 @@ func TestValidate_checksFunctionApps(t *testing.T) {
 			`gw.yaml:3: functions[0].app is not set, want the id of one of function_apps: there are several`,
 		},
 		"the path of an app": {
-			"apps: [{id: shop, path: /api/functions, upstream: {endpoints: [\"http://a:1\"]}}]\nfunction_apps: [{id: functions}]",
+			"apps: [{id: shop, path: /api/functions, upstream: {endpoints: [\"http://a:1\"]}}]\nfunction_apps: [{id: functions, discover: {urls: [\"http://b\"]}}]",
 			`gw.yaml:3: function_apps[0].path is "/api/functions", want another value than apps[0].path`,
 		},
 		"the id of an app": {
-			"apps: [{id: shop, upstream: {endpoints: [\"http://a:1\"]}}]\nfunction_apps: [{id: shop}]",
+			"apps: [{id: shop, upstream: {endpoints: [\"http://a:1\"]}}]\nfunction_apps: [{id: shop, discover: {urls: [\"http://b\"]}}]",
 			`gw.yaml:3: function_apps[0].id is "shop", want another value than apps[0].id`,
 		},
 		"an environment that is not there": {
-			"function_apps: [{inngest: prod}]",
+			"function_apps: [{inngest: prod, discover: {urls: [\"http://b\"]}}]",
 			`gw.yaml:2: function_apps[0].inngest is "prod", want the name of a group in inngest`,
 		},
 		"a probe that only SDKs answer": {
-			"function_apps: [{backends: {probe: {kind: sdk}}}]",
+			"function_apps: [{discover: {urls: [\"http://b\"]}, backends: {probe: {kind: sdk}}}]",
 			`gw.yaml:2: function_apps[0].backends.probe.kind is "sdk", want tcp or http: a backend without an SDK answers no sdk probe`,
 		},
 		"the real key for backends": {
-			"function_apps: [{backends: {signing_key: " + testKey + "}}]",
+			"function_apps: [{discover: {urls: [\"http://b\"]}, backends: {signing_key: " + testKey + "}}]",
 			`gw.yaml:2: function_apps[0].backends.signing_key is ***, want another key than that of Inngest: the real key must not reach the app`,
 		},
 		"events without a key to send them": {
 			"functions: [{id: f, triggers: [{event: e}], steps: [{if: event.data.x, then: [{id: s, sendEvent: {name: x}}]}]}]",
 			`gw.yaml:1: inngest.event_key is not set, want the key to send events with (INNGEST_EVENT_KEY, or inngest.event_key): functions[0] does`,
 		},
+		"an app without functions": {
+			"function_apps: [{id: jobs}]",
+			`gw.yaml:2: function_apps[0] is without functions, want functions, or discover.urls: Inngest registers no app that has none`,
+		},
 		"itself as a publisher": {
 			"function_apps: [{discover: {urls: [\"http://127.0.0.1:8480/\"]}}]",
 			`gw.yaml:2: function_apps[0].discover.urls[0] is "http://127.0.0.1:8480", want the address of a backend: the gateway would ask itself`,
 		},
 		"more steps than Inngest takes": {
-			"function_apps: [{limits: {steps: 1001}}]",
+			"function_apps: [{discover: {urls: [\"http://b\"]}, limits: {steps: 1001}}]",
 			`gw.yaml:2: function_apps[0].limits.steps is "1001", want from 1 to 1000`,
 		},
 		"a setting of another name": {
-			"function_apps: [{checkpointing: false}]",
+			"function_apps: [{discover: {urls: [\"http://b\"]}, checkpointing: false}]",
 			`gw.yaml:2: function_apps[0].checkpointing is not a setting, want function_apps[0].checkpoint`,
 		},
 	} {
