@@ -25,10 +25,14 @@ type fields struct {
 	listed string // the values of Connection
 }
 
+// passes tells whether a field that is asked for by its name may pass: nobody
+// asks for those that never do.
+func (f *fields) passes(one *headField) bool { return f.listed == "" || passes(one.name, f.listed) }
+
 // get returns the first value of a field that may pass.
 func (f *fields) get(name string) string {
 	for i := range f.list {
-		if one := &f.list[i]; one.called(name) && passes(one.name, f.listed) {
+		if one := &f.list[i]; one.called(name) && f.passes(one) {
 			return one.value
 		}
 	}
@@ -41,7 +45,7 @@ func (f *fields) joined(name string) string {
 	for i := range f.list {
 		one := &f.list[i]
 		switch {
-		case !one.called(name) || !passes(one.name, f.listed):
+		case !one.called(name) || !f.passes(one):
 		case found:
 			text += "," + one.value
 		default:
