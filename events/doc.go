@@ -38,10 +38,11 @@
 //
 // The gateway chooses the seed of each batch (inngest.HeaderEventIDSeed), so the
 // id of every event is known before anything is sent and stays the same however
-// often the batch is sent and wherever it is cut. Inngest starts one run for one
-// id: a second delivery does no harm within its window of 24 hours. Should
-// Inngest not know the header, events/deliver reports the ids that it gave, and
-// those are answered.
+// often the batch is sent and wherever it is cut. Seeds of one destination
+// continue each other for a second, so that the drain can send small records
+// together. Inngest starts one run for one id: a second delivery does no harm
+// within its window of 24 hours. Should Inngest not know the header,
+// events/deliver reports the ids that it gave, and those are answered.
 //
 // A caller that brings a seed of its own, as the JavaScript SDK always does, is
 // batched like others. Its key, seed and body name the request: a repeat within

@@ -18,7 +18,9 @@ func (w *worker) finish(ctx context.Context, i *item, reason, kind string) {
 		failed++
 		w.d.complain("spool takes no dead letters", err)
 		if !sleep(ctx, w.d.o.Backoff.Wait(failed), nil) {
-			w.release(context.WithoutCancel(ctx), i.held)
+			last, cancel := atTheEnd(ctx)
+			defer cancel()
+			w.release(last, i.held)
 			return
 		}
 	}
@@ -65,11 +67,13 @@ func (w *worker) letter(ctx context.Context, i *item, r Range, reason, kind stri
 // way. One whose removal failed comes again, and is then removed unsent.
 func (w *worker) ack(ctx context.Context, h held) {
 	if !w.enter(ctx) {
-		w.release(context.WithoutCancel(ctx), h)
+		last, cancel := atTheEnd(ctx)
+		defer cancel()
+		w.release(last, h)
 		return
 	}
 	w.acked.Go(func() {
-		// It was delivered: this outlives ctx, though not for long.
+		// The record was delivered: this outlives ctx, though not for long.
 		last, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
 		defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWait, cancel) })()

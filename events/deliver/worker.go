@@ -310,7 +310,7 @@ const maxKnown = 1000
 // giveBack lets the spool hand out again what the worker holds, in the same
 // order. What the spool does not take back it hands out when the claim ends.
 func (w *worker) giveBack(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWait)
+	ctx, cancel := atTheEnd(ctx)
 	defer cancel()
 	for _, i := range w.queue {
 		if !i.whole() {
@@ -322,6 +322,12 @@ func (w *worker) giveBack(ctx context.Context) {
 		w.release(ctx, i.held)
 	}
 	w.queue = nil
+}
+
+// atTheEnd is a context for giving records back.
+func atTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	// That is done because ctx ended, among other reasons.
+	return context.WithTimeout(context.WithoutCancel(ctx), lastWait)
 }
 
 func (w *worker) release(ctx context.Context, h held) {
