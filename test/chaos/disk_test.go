@@ -22,7 +22,7 @@ func TestEvents_surviveAFullDisk(t *testing.T) {
 	g.start()
 	s.goAway()
 	b := send(t, g.apps, 16, events, size)
-	until(t, "refusals", func() bool { return b.refused() >= 100 })
+	until(t, "refusals", func() bool { return b.refused() >= 16 })
 	if b.count() >= events {
 		t.Fatal("all of the events fit: nothing was tested")
 	}
@@ -91,7 +91,7 @@ func TestEvents_surviveADamagedSpool(t *testing.T) {
 			if len(lost) == 0 || len(lost) > c.records {
 				t.Errorf("events of %d records are lost, want 1 to %d", len(lost), c.records)
 			}
-			until(t, "a damage that is counted", func() bool { return g.metric("gateway_deliver_spool_incidents_total") > 0 })
+			until(t, "a damage that is counted", func() bool { return g.metric("inngest_gateway_deliver_spool_incidents_total") > 0 })
 			if !strings.Contains(g.log.String(), filepath.Base(path)) {
 				t.Errorf("the log does not name %s", path)
 			}
