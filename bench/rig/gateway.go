@@ -3,6 +3,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -119,7 +120,10 @@ func (g *Gateway) ready(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, err := g.get(ctx, "/readyz")
+		text, err := g.get(ctx, "/readyz")
+		if err == nil {
+			err = spoolOpen(text)
+		}
 		if err == nil {
 			return nil
 		}
@@ -131,6 +135,27 @@ func (g *Gateway) ready(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// spoolOpen returns an error while a gateway that is ready has a spool that is
+// not: it would refuse events that it cannot send.
+func spoolOpen(readiness []byte) error {
+	var r struct {
+		Checks []struct {
+			Name   string
+			OK     bool
+			Reason string
+		}
+	}
+	if err := json.Unmarshal(readiness, &r); err != nil {
+		return fmt.Errorf("/readyz: %w", err)
+	}
+	for _, c := range r.Checks {
+		if c.Name == "spool" && !c.OK {
+			return fmt.Errorf("spool: %s", c.Reason)
+		}
+	}
+	return nil
 }
 
 // Profile lets the gateway profile its processor time for d.
