@@ -287,7 +287,7 @@ func (g *Gateway) stopBackground(context.Context) error {
 	g.stopWorkers()
 	g.workers.Wait()
 	g.transport.CloseIdleConnections()
-	return nil
+	return g.eventKeys.Close()
 }
 
 func (g *Gateway) stopAdmin(ctx context.Context) error {

@@ -67,9 +67,15 @@ func OpenSpool(ctx context.Context, c *config.Config, log *slog.Logger) (*spool.
 // until ctx ends. Until then events that Inngest does not take are refused: a
 // gateway that did not start at all would lose more.
 func (g *Gateway) keepSpool(ctx context.Context) error {
+	open := ctx
+	if g.cfg.Events.Spool.URL.IsZero() {
+		// A NATS server that is shut down while it makes a stream leaves
+		// goroutines and files behind; it has made it in a moment.
+		open = context.WithoutCancel(ctx)
+	}
 	wait := spoolRetryMin
 	for {
-		err := g.spool.Open(ctx)
+		err := g.spool.Open(open)
 		if err == nil {
 			defer g.spool.Close()
 			g.log.Info("spool is open")
