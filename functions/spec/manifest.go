@@ -66,9 +66,6 @@ func (r *reading) reachable(to, at, text string) {
 	}
 }
 
-// methods are the keys of a step whose value is a URL of a backend.
-func methods() []string { return []string{"get", "post", "put", "patch", "delete"} }
-
 // local makes the URLs of a manifest's steps that begin with "/" absolute. It
 // follows the keys that hold further steps, and leaves what they send alone.
 func (r *reading) local(source any) any {

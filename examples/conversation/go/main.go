@@ -26,11 +26,12 @@ func ask(event, steps m) m {
 
 func main() {
 	http.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
-		q, status, answer := m{}, 200, m{}
+		var q, answer m
 		json.NewDecoder(r.Body).Decode(&q)
+		status := http.StatusOK
 		switch step, _ := q["run"].(string); {
 		case step == "charge" && q["input"].(m)["amount"].(float64) > 1000:
-			status, answer = 402, m{"name": "CardDeclined", "message": "the card was declined"}
+			status, answer = http.StatusPaymentRequired, m{"name": "CardDeclined", "message": "the card was declined"}
 		case step != "": // one step; it comes again only if it failed
 			answer = m{"id": step + "-" + q["ctx"].(m)["runId"].(string)}
 		default:
