@@ -52,6 +52,14 @@
 // again only where resend_after_reset says so, once, while no byte of an answer
 // has come. The method makes no difference: durable endpoints run steps on GET.
 //
+// An app that goes away closes its idle connections, and a call may be on its
+// way on one of them. It counts as not sent if the app cannot have read it to
+// its end, because an SDK does nothing before it has checked the signature of
+// the whole body: where the last byte of it did not go out, and where the
+// connection was reset by an app on this host, whose system does that only if
+// bytes were left unread (unread_linux.go). Calls of durable endpoints and of
+// backends without an SDK are not treated so.
+//
 // # Time
 //
 // No deadline is set on a socket for a call: it would cost every call. A

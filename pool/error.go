@@ -13,7 +13,7 @@ type Error struct {
 	Code     inngest.Code
 	Endpoint string    // as configured; empty where no endpoint was tried
 	Since    time.Time // CodeUpstreamOpen: when the last endpoint was taken out
-	Sent     bool      // a byte of the call may have reached the app
+	Sent     bool      // the app may have worked on the call
 	Err      error
 
 	answered bool // a byte of an answer came

@@ -20,12 +20,13 @@ type trip struct {
 	conn     *conn
 	stop     func() bool // ends the watch over the call's context; nil without
 	sent     bool        // a byte of the call went out
+	entire   bool        // the app does nothing before it has read all of the call
 }
 
 // take makes a trip: one connection, one exchange. The body of a streamed
 // answer goes on afterwards, until the stream's end.
 func (e *endpoint) take(ctx context.Context, ticket breaker.Ticket, cl *call.Call) (*answer, *Error) {
-	t := trip{endpoint: e, ticket: ticket}
+	t := trip{endpoint: e, ticket: ticket, entire: cl.Identity.RunID != "" && !cl.Plain}
 	e.calls.Add(1)
 	e.m.inFlight.Inc()
 	c, err := e.connect(ctx)
@@ -89,6 +90,7 @@ func (t *trip) giveUp() {
 func (t *trip) fail(err error) *Error {
 	e, c := t.endpoint, t.conn
 	failure := &Error{Endpoint: e.name}
+	cause := err
 	if c != nil {
 		err = c.cause(err)
 		failure.answered = c.answered
@@ -110,29 +112,40 @@ func (t *trip) fail(err error) *Error {
 	}
 	failure.Err = err
 	if c != nil {
-		failure.Sent = t.drop(reason) && t.sent
+		broke := failure.Code == inngest.CodeUpstreamReset && !failure.answered
+		failure.Sent = t.cut(reason, cause, broke)
 	}
 	e.setLastError(failure)
 	t.leave(verdict, e.m.outcome(failure.Code))
 	return failure
 }
 
+// cut closes the connection of a trip that failed, and tells whether the app may
+// have worked on the call. Where it does nothing before it has read all of it,
+// it has not if the connection broke before that.
+func (t *trip) cut(reason string, err error, broke bool) (sent bool) {
+	broke = broke && t.entire
+	unread := broke && t.conn.unread(err) // as long as there is a socket to ask
+	wrote, all := t.drop(reason)
+	return t.sent && wrote && !unread && (all || !broke)
+}
+
 // drop closes the connection. It tells whether the writing of a large request
-// got anywhere; the caller may use its body again afterwards.
-func (t *trip) drop(reason string) (wrote bool) {
+// got anywhere, and to the end; the caller may use its body again afterwards.
+func (t *trip) drop(reason string) (wrote, all bool) {
 	if t.stop != nil {
 		t.stop()
 	}
 	t.conn.kill()
-	wrote = true
+	wrote, all = true, true
 	if t.conn.writing {
 		t.conn.writing = false
 		w := <-t.conn.written
-		wrote = w.n > 0
+		wrote, all = w.n > 0, w.err == nil
 	}
 	t.conn.end()
 	t.endpoint.discard(t.conn, reason)
-	return wrote
+	return wrote, all
 }
 
 // leave takes the call off the endpoint's books.

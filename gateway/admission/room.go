@@ -149,8 +149,8 @@ func (r *Room) pass(ctx context.Context, c *call.Call, v *visit, w *waiter) (*ca
 	}
 }
 
-// untouched tells whether a call failed before a byte of it was sent, for a
-// reason that passes.
+// untouched tells whether a call failed before the app can have worked on it, for
+// a reason that passes.
 func untouched(err error) (*pool.Error, bool) {
 	failure, ok := err.(*pool.Error) // a callee returns it as it is
 	if !ok || failure.Sent {
