@@ -119,14 +119,18 @@ func runGateway(tb testing.TB, cfg *config.Config) func() string {
 	return log.String
 }
 
-// sendWithNode sends events with the JavaScript SDK, as an app in that mode.
-func sendWithNode(tb testing.TB, gw gatewayUnderTest, mode string) (single, many []string) {
-	tb.Helper()
-	key := localEventKey
+// eventKeyOf is the event key of an app in that mode.
+func eventKeyOf(mode string) string {
 	if mode == "passthrough" {
-		key = eventKey
+		return eventKey
 	}
-	return nodeapp.Send(tb, nodeapp.Options{BaseURL: gw.appsURL, EventKey: key}, "t/simple", `{"n":1}`, 3)
+	return localEventKey
+}
+
+// sendManyWithNode is a [sender] on the JavaScript SDK.
+func sendManyWithNode(tb testing.TB, gw gatewayUnderTest, mode string) (single, many []string) {
+	tb.Helper()
+	return nodeapp.Send(tb, nodeapp.Options{BaseURL: gw.appsURL, EventKey: eventKeyOf(mode)}, "t/simple", `{"n":1}`, manyEvents)
 }
 
 // A buffer takes a log.

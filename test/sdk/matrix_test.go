@@ -54,28 +54,6 @@ func TestMatrix_unsignedSyncRegistersTheApp(t *testing.T) {
 	}
 }
 
-// Events go through the apps listener as an SDK sends them: one alone, several
-// at once.
-func TestMatrix_eventsOfTheSDKStartRuns(t *testing.T) {
-	for _, mode := range modes() {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			s := startServer(t, devserver.Register, productionKey)
-			_, gw := startBehindGateway(t, s, sdks()["go"], mode)
-			syncSigned(t, s, gw)
-			single, many := sendWithNode(t, gw, mode)
-			for _, id := range append(single, many...) {
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-				runs, err := s.WaitRunsOf(ctx, id)
-				cancel()
-				if err != nil || len(runs) != 1 || runs[0].Status != devserver.Completed {
-					t.Errorf("event %s: %d runs, %v\n%s", id, len(runs), err, timeline(runs))
-				}
-			}
-		})
-	}
-}
-
 // The server opens a connection for each call; the app must not notice.
 func TestMatrix_aThousandCallsTakeAHandfulOfConnections(t *testing.T) {
 	const total, workers, handful = 1000, 4, 10
