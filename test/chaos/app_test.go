@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ const appSteps = 3
 // A line tells the test what an app does, before it does it: so it counts what
 // was under way when the app was killed.
 type line struct {
-	Did     string `json:"did"` // call, step, answered
+	Did     string `json:"did"` // call, step, answered, or dropped: see appConn
 	Run     string `json:"run"`
 	Step    string `json:"step,omitempty"`
 	Attempt int    `json:"attempt"`
@@ -63,7 +64,9 @@ func runApp() {
 		panic(err)
 	}
 	a := &appProcess{verifier: verifier, step: time.Duration(ms) * time.Millisecond}
-	server := &http.Server{Handler: a, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: a, ReadHeaderTimeout: time.Minute, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, connKey{}, c)
+	}}
 	terminated, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	drained := make(chan error, 1)
@@ -72,12 +75,53 @@ func runApp() {
 		drained <- server.Shutdown(context.Background())
 	}()
 	fmt.Println(`{"did":"listen"}`)
-	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(&appListener{ln, a}); !errors.Is(err, http.ErrServerClosed) {
 		panic(err)
 	}
 	if err := <-drained; err != nil {
 		panic(err)
 	}
+}
+
+// appListener makes an appConn of each connection.
+type appListener struct {
+	net.Listener
+	app *appProcess
+}
+
+func (l *appListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &appConn{Conn: c, app: l.app}, nil
+}
+
+type connKey struct{}
+
+// An appConn notices when the app closes a connection from which it has read a
+// call and which it has not answered. A net/http server that shuts down does
+// that to one whose call it had read in this very moment: it still counts as
+// idle. Nobody can know then whether the call was worked on.
+type appConn struct {
+	net.Conn
+	app        *appProcess
+	unanswered atomic.Bool
+}
+
+func (c *appConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.unanswered.Store(true)
+	}
+	return n, err
+}
+
+func (c *appConn) Close() error {
+	if c.unanswered.Swap(false) {
+		c.app.tell(line{Did: "dropped"})
+	}
+	return c.Conn.Close()
 }
 
 type appProcess struct {
@@ -122,7 +166,9 @@ func (a *appProcess) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	told := line{Did: "call", Run: call.Ctx.RunID, Attempt: call.Ctx.Attempt}
 	a.tell(told)
 	a.answer(w, call, told)
-	http.NewResponseController(w).Flush()
+	if http.NewResponseController(w).Flush() == nil {
+		r.Context().Value(connKey{}).(*appConn).unanswered.Store(false)
+	}
 	told.Did = "answered"
 	a.tell(told)
 }
