@@ -38,6 +38,11 @@ type App struct {
 	// Say false only where it is switched off in the app.
 	Checkpointing *bool `koanf:"checkpointing" example:"false"`
 
+	// Read the state of a run for the app where a call is too large to carry it
+	// (use_api, from about 4 MiB), and put it into the call: for SDKs that do not
+	// read it themselves. Bounded by limits.body.
+	Hydrate bool `koanf:"hydrate"`
+
 	// Compress large answers of this app.
 	Compress bool `koanf:"compress"`
 

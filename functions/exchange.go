@@ -22,6 +22,7 @@ type exchange struct {
 	step     string      // of the query: the step to run, inngest.TargetAny for none in particular
 
 	req    *callRequest
+	held   int64 // bytes of the budget, for state that was fetched
 	run    *run.Run
 	failed *run.Failure // what went wrong with the function or a step
 }
@@ -38,6 +39,7 @@ const (
 // answer reads the call, runs the function as far as it may, and answers.
 func (x *exchange) answer(ctx context.Context, c *call.Call) (*call.Answer, error) {
 	a, outcome := x.respond(ctx, c)
+	x.host.opts.Budget.Release(x.held)
 	if ctx.Err() != nil && outcome == callFailed {
 		// The gateway ends, and what failed did so for that: not the
 		// function's fault. Steps that ended before are known to Inngest.
@@ -57,7 +59,7 @@ func (x *exchange) count(outcome string) {
 func (x *exchange) respond(ctx context.Context, c *call.Call) (*call.Answer, string) {
 	req, err := parseCall(c.Body)
 	if err == nil && req.UseAPI {
-		err = x.host.state.hydrate(ctx, req)
+		x.held, err = x.host.state.hydrate(ctx, req)
 	}
 	if err != nil {
 		return x.fail(&run.Failure{Name: "EventError", Message: sentence(err), Code: inngest.CodeFunctionEvent}), callFailed

@@ -3,6 +3,7 @@ package functions_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/functions"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
@@ -162,6 +164,11 @@ func (c *apiClient) Ask(ctx context.Context, method, path string, body []byte) (
 	return resp.StatusCode, answer, err
 }
 
+func (c *apiClient) Read(ctx context.Context, path string, into *budget.Buffer) (int, error) {
+	status, body, err := c.Ask(ctx, http.MethodGet, path, nil)
+	return status, errors.Join(err, into.Write(ctx, body))
+}
+
 // A lossyAPI asks, and loses every second answer.
 type lossyAPI struct {
 	*apiClient
@@ -212,4 +219,3 @@ func (c *apiClient) count(method, part string) int {
 	}
 	return n
 }
-

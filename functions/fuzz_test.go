@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/functions/run"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
@@ -74,10 +75,16 @@ func (echo) Execute(_ context.Context, r *run.Run, _ *run.Step, input json.RawMe
 
 func newEchoHost(t testing.TB) *Host {
 	t.Helper()
+	m := metrics.New(prometheus.NewRegistry())
+	memory, err := budget.New(budget.Options{Max: 64 << 20, Wait: time.Second, Metrics: m.Budget})
+	if err != nil {
+		t.Fatal(err)
+	}
 	h, err := New(Options{
 		App: "js-app", Version: "1", APITimeout: time.Second, APIAttempts: 1, Yield: time.Second, MaxAnswer: 8 << 20,
 		Functions: []Function{{Config: inngest.Function{ID: "js-app-f"}, Driver: echo{}}},
-		Metrics:   metrics.New(prometheus.NewRegistry()).Functions, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		MaxState:  1 << 20, Budget: memory,
+		Metrics: m.Functions, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -80,12 +80,27 @@ func newWorld(t testing.TB, s setup, list ...functions.Function) *world {
 	return w
 }
 
+// newBudget returns a budget that must be whole again when the test ends.
+func newBudget(t testing.TB, bytes int64) *budget.Budget {
+	t.Helper()
+	b, err := budget.New(budget.Options{Max: bytes, Wait: time.Millisecond, Metrics: metrics.New(prometheus.NewRegistry()).Budget})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if used := b.Used(); used != 0 {
+			t.Errorf("%d bytes of the budget were not given back", used)
+		}
+	})
+	return b
+}
+
 // newHost builds a host as newWorld does: another one is a restart.
 func (w *world) newHost(s setup, list ...functions.Function) *functions.Host {
 	w.t.Helper()
 	o := functions.Options{
 		App: "shop", Version: "1.2.3", Functions: list, API: w.api, APITimeout: 5 * time.Second, APIAttempts: 3,
-		APIBackoff: time.Millisecond, Yield: 10 * time.Second, MaxAnswer: 8 << 20,
+		APIBackoff: time.Millisecond, Yield: 10 * time.Second, MaxAnswer: 8 << 20, MaxState: 8 << 20, Budget: newBudget(w.t, 64<<20),
 		Metrics: w.metrics.Functions, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 	if s.host != nil {

@@ -48,7 +48,10 @@ func New(o Options) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{opts: o, sdk: "gateway:v" + strings.TrimPrefix(o.Version, "v")}
-	h.state = &Hydrator{asker{o.App, o.API, o.APITimeout, o.APIAttempts, o.APIBackoff}, o.Metrics, o.Log}
+	h.state = newHydrator(HydratorOptions{
+		App: o.App, API: o.API, APITimeout: o.APITimeout, APIAttempts: o.APIAttempts, APIBackoff: o.APIBackoff,
+		MaxState: o.MaxState, Budget: o.Budget, Metrics: o.Metrics, Log: o.Log,
+	})
 	h.set.Store(&set{})
 	if _, err := h.Swap(o.Functions); err != nil {
 		return nil, err

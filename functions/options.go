@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/functions/run"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
@@ -18,6 +19,10 @@ import (
 // there was no answer, or one that is too large.
 type api interface {
 	Ask(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error)
+
+	// Read is Ask for a GET whose answer may be large: it is charged to the
+	// budget as it arrives.
+	Read(ctx context.Context, path string, into *budget.Buffer) (status int, err error)
 }
 
 // callee is a backend: a [pool.Upstream].
@@ -37,6 +42,7 @@ type Options struct {
 	APIBackoff  time.Duration // before the second attempt, doubled for each further one; >= 0
 	Yield       time.Duration // a call begins no further step when it is this old, > 0
 	MaxAnswer   int           // bytes of an answer to Inngest, > 0
+	MaxState    int           // bytes of a run's events and steps that a call does not carry itself, > 0
 
 	// RetryAfter says when to try again where a backend could not be called;
 	// nil: the server decides.
@@ -46,6 +52,7 @@ type Options struct {
 	// Where AuthenticationSucceeded is nil, what only Inngest may know is left out.
 	Inspection inngest.Introspection
 
+	Budget  *budget.Budget // charged for such state
 	Metrics *metrics.Functions
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -76,6 +83,10 @@ func (o *Options) check() error {
 		return fmt.Errorf("functions: Yield is %v, must be above 0", o.Yield)
 	case o.MaxAnswer <= 0:
 		return fmt.Errorf("functions: MaxAnswer is %d, must be above 0", o.MaxAnswer)
+	case o.MaxState <= 0:
+		return fmt.Errorf("functions: MaxState is %d, must be above 0", o.MaxState)
+	case o.Budget == nil:
+		return errors.New("functions: Budget is missing")
 	case o.Metrics == nil:
 		return errors.New("functions: Metrics is missing")
 	case o.Log == nil:

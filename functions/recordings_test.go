@@ -1,8 +1,10 @@
 package functions_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/functions"
 	"github.com/inngest-gateway/inngest-gateway/functions/run"
@@ -64,7 +67,7 @@ func newHost(t testing.TB, with func(*functions.Options), list ...functions.Func
 	t.Helper()
 	o := functions.Options{
 		App: "shop", Version: "1.2.3", Functions: list, APITimeout: time.Second, APIAttempts: 1,
-		Yield: 10 * time.Second, MaxAnswer: 8 << 20,
+		Yield: 10 * time.Second, MaxAnswer: 8 << 20, MaxState: 8 << 20, Budget: newBudget(t, 64<<20),
 		Metrics: metrics.New(prometheus.NewRegistry()).Functions, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 	if with != nil {
@@ -247,7 +250,7 @@ func TestHydrator_splicesStateIntoCall(t *testing.T) {
 		"/v0/runs/" + runID + "/actions": `{"640d87e741e6aa4c669a82a4cd304787960513ab":{"data":"one"},"unknown":{"data":2},"again":{"input":[1]}}`,
 	}
 	h, err := functions.NewHydrator(functions.HydratorOptions{
-		App: "shop", API: api, APITimeout: time.Second, APIAttempts: 1,
+		App: "shop", API: api, APITimeout: time.Second, APIAttempts: 1, MaxState: 1 << 20, Budget: newBudget(t, 64<<20),
 		Metrics: metrics.New(prometheus.NewRegistry()).Functions, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -255,10 +258,7 @@ func TestHydrator_splicesStateIntoCall(t *testing.T) {
 	}
 	stacked := strings.Replace(call, `"stack":[`, `"stack":["640d87e741e6aa4c669a82a4cd304787960513ab",`, 1)
 	stacked = strings.Replace(stacked, `",]`, `"]`, 1)
-	got, err := h.Hydrate(context.Background(), []byte(stacked))
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := hydrated(t, h, stacked)
 	var r inngest.CallRequest
 	if err := json.Unmarshal(got, &r); err != nil {
 		t.Fatal(err)
@@ -272,8 +272,60 @@ func TestHydrator_splicesStateIntoCall(t *testing.T) {
 	if canonical, err := signature.Canonical(got); err != nil || string(canonical) != string(got) {
 		t.Error("the hydrated call is not canonical")
 	}
-	if again, err := h.Hydrate(context.Background(), got); err != nil || string(again) != string(got) {
-		t.Errorf("a call with its state came back changed: %v", err)
+	if again := hydrated(t, h, string(got)); len(again) != 0 {
+		t.Errorf("a call with its state was written anew: %s", again)
+	}
+}
+
+// hydrated returns what a hydrator writes.
+func hydrated(t testing.TB, h *functions.Hydrator, body string) []byte {
+	t.Helper()
+	into := newBudget(t, 64<<20).Request(8 << 20)
+	defer into.Free()
+	if err := h.Hydrate(context.Background(), []byte(body), &into); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Clone(into.Bytes())
+}
+
+// State is bounded, and what was charged for it is given back whatever happens.
+func TestHydrator_takesNoMoreThanThereIs(t *testing.T) {
+	call := record(t, "105").Request.Body
+	runID := between(call, `"run_id":"`, `"`)
+	large := answers{
+		"/v0/runs/" + runID + "/batch":   `[{"name":"t/one","data":"` + strings.Repeat("x", 6<<10) + `"}]`,
+		"/v0/runs/" + runID + "/actions": `{"640d87e741e6aa4c669a82a4cd304787960513ab":{"data":"` + strings.Repeat("x", 6<<10) + `"}}`,
+	}
+	for name, c := range map[string]struct {
+		api          answers
+		most, memory int
+		want         error
+		text         string
+	}{
+		"one part too large":  {large, 5 << 10, 1 << 20, budget.ErrTooLarge, "more than 5120 bytes (limits.body)"},
+		"both parts together": {large, 10 << 10, 1 << 20, budget.ErrTooLarge, "more than 10240 bytes (limits.body)"},
+		"no memory":           {large, 1 << 20, 8 << 10, budget.ErrExhausted, "limits.memory"},
+		"none to splice":      {large, 1 << 20, 24 << 10, budget.ErrExhausted, "limits.memory"},
+		"no answer":           {answers{}, 1 << 20, 1 << 20, nil, "did not answer /v0/runs/" + runID},
+		"no JSON":             {answers{"/v0/runs/" + runID + "/batch": "[", "/v0/runs/" + runID + "/actions": "{}"}, 1 << 20, 1 << 20, nil, "no JSON"},
+		"no event":            {answers{"/v0/runs/" + runID + "/batch": "[]", "/v0/runs/" + runID + "/actions": "{}"}, 1 << 20, 1 << 20, nil, "knows no event"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			memory := newBudget(t, int64(c.memory))
+			h, err := functions.NewHydrator(functions.HydratorOptions{
+				App: "shop", API: c.api, APITimeout: time.Second, APIAttempts: 2, MaxState: c.most, Budget: memory,
+				Metrics: metrics.New(prometheus.NewRegistry()).Functions, Log: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			into := memory.Request(c.most)
+			defer into.Free()
+			err = h.Hydrate(context.Background(), []byte(call), &into)
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("Hydrate = %v, want %v with %q", err, c.want, c.text)
+			}
+		})
 	}
 }
 
@@ -286,4 +338,9 @@ func (a answers) Ask(_ context.Context, _, path string, _ []byte) (int, []byte, 
 		return 0, nil, io.ErrUnexpectedEOF
 	}
 	return http.StatusOK, []byte(body), nil
+}
+
+func (a answers) Read(ctx context.Context, path string, into *budget.Buffer) (int, error) {
+	status, body, err := a.Ask(ctx, http.MethodGet, path, nil)
+	return status, errors.Join(err, into.Write(ctx, body))
 }

@@ -74,6 +74,8 @@ func (g *Gateway) newHostedApp(a config.FunctionApp) (*hosted, error) {
 		APIBackoff:  apiBackoff,
 		Yield:       a.Checkpoint.MaxRuntime,
 		MaxAnswer:   int(g.cfg.Limits.Answer),
+		MaxState:    int(g.cfg.Limits.Body),
+		Budget:      g.budget,
 		RetryAfter: func(attempt, most int) time.Duration {
 			return inbound.RetryAfter(attempt, most, a.OutageBudget)
 		},

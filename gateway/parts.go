@@ -222,7 +222,7 @@ func (g *Gateway) newInbound() (*inbound.Server, error) {
 		if err != nil {
 			return nil, fmt.Errorf("app %s: %w", appID(a), err)
 		}
-		routes = append(routes, inbound.Route{
+		route := inbound.Route{
 			App:          appID(a),
 			Path:         a.Path,
 			UpstreamPath: upstreamPath(a),
@@ -234,7 +234,13 @@ func (g *Gateway) newInbound() (*inbound.Server, error) {
 			Pair:         g.apps.Pair(appID(a)),
 			Callee:       room,
 			Syncer:       g.apps,
-		})
+		}
+		if a.Hydrate {
+			if route.Hydrator, err = g.hydratorOf(a); err != nil {
+				return nil, fmt.Errorf("app %s: %w", appID(a), err)
+			}
+		}
+		routes = append(routes, route)
 	}
 	for _, h := range g.hosted {
 		room, err := g.roomOfHosted(h)

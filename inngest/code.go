@@ -62,6 +62,7 @@ const (
 	CodeUpstreamUntrusted  Code = "upstream_untrusted"  // signature of the answer does not verify
 	CodeUpstreamEncoding   Code = "upstream_encoding"   // content coding that cannot be undone
 	CodeInngestUnavailable Code = "inngest_unavailable" // apps listener: Inngest cannot be reached
+	CodeStateUnavailable   Code = "state_unavailable"   // what a call was too large to carry could not be read
 	CodeCallCanceled       Code = "call_canceled"       // the caller gave up before the app had answered
 	CodeConcurrencyLimit   Code = "concurrency_limit"   // the app has as many calls as it may have at once
 	CodePaused             Code = "paused"              // somebody paused the app or the function
@@ -97,7 +98,7 @@ func Codes() []Code {
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamBadAnswer, CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
 		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable,
-		CodeCallCanceled, CodeConcurrencyLimit, CodePaused, CodeWaitingRoomFull,
+		CodeStateUnavailable, CodeCallCanceled, CodeConcurrencyLimit, CodePaused, CodeWaitingRoomFull,
 
 		CodeFunctionConfiguration, CodeFunctionEvent, CodeFunctionInvalid, CodeFunctionWebhook, CodeFunctionRuntime,
 		CodeFunctionTimeout, CodeFunctionStale, CodeFunctionRetriesExhausted,

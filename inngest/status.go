@@ -38,7 +38,7 @@ func (c Code) Status() int {
 		CodeSpoolFull, CodeSpoolUnavailable,
 		CodeUpstreamRefused, CodeUpstreamReset, CodeUpstreamTimeout, CodeUpstreamBusy, CodeUpstreamOpen,
 		CodeUpstreamTooLarge, CodeUpstreamUnready, CodeUpstreamRedirect,
-		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable, CodeCallCanceled,
+		CodeUpstreamEmpty, CodeUpstreamUntrusted, CodeUpstreamEncoding, CodeInngestUnavailable, CodeStateUnavailable, CodeCallCanceled,
 		CodeConcurrencyLimit, CodePaused, CodeWaitingRoomFull:
 		return 503
 	}

@@ -54,6 +54,7 @@ type Pair struct {
 type appSide interface {
 	needsWhole() bool
 	sealRequest(c *call.Call)
+	sealChanged(c *call.Call)
 	openAnswer(a *call.Answer) error
 	sealAnswer(a *call.Answer) error
 
@@ -90,7 +91,7 @@ func NewPair(o PairOptions) (*Pair, error) {
 	seals := sealing{inngest: p.inngest, budget: o.Budget, maxAnswer: o.MaxAnswer}
 	switch o.Mode {
 	case Passthrough:
-		p.app = &passthrough{keys: o.Keys.All(), verifier: p.verifier}
+		p.app = &passthrough{keys: o.Keys.All(), verifier: p.verifier, inngest: p.inngest}
 	case Resign:
 		if seals.fromApp, err = o.verifier(o.Local); err != nil {
 			return nil, fmt.Errorf("local keys: %w", err)
@@ -145,6 +146,14 @@ func (p *Pair) OpenRequest(sig, body []byte) error {
 // takes it away. Body and head, Authorization included, stay as they are.
 func (p *Pair) SealRequest(c *call.Call) error {
 	p.app.sealRequest(c)
+	return nil
+}
+
+// SealChanged is SealRequest for a call whose body the gateway has changed: the
+// signature that came does not fit it any more, so passthrough makes one by the
+// real key.
+func (p *Pair) SealChanged(c *call.Call) error {
+	p.app.sealChanged(c)
 	return nil
 }
 

@@ -131,6 +131,19 @@ func TestPair_signsWithTheKeyOfItsModeOnly(t *testing.T) {
 	}
 }
 
+func TestPair_signsCallsThatTheGatewayHasChanged(t *testing.T) {
+	now := time.Unix(1795541406, 0)
+	for mode, want := range map[Mode]string{Passthrough: "real", Resign: "local", Strip: "nobody"} {
+		cl := &call.Call{Body: []byte(`{"changed":true}`), Signature: []byte("t=1&s=x")}
+		if err := newPair(t, pairOptions(t, mode, at(now))).SealChanged(cl); err != nil {
+			t.Fatal(err)
+		}
+		if got := signedBy(t, cl.Signature, cl.Body, now); got != want {
+			t.Errorf("%s: the call is signed by %s, want %s", mode, got, want)
+		}
+	}
+}
+
 func TestPair_passthroughLeavesSignaturesAsTheyCame(t *testing.T) {
 	p := newPair(t, pairOptions(t, Passthrough, time.Now))
 	c := &call.Call{Signature: []byte("t=1&s=x")}

@@ -12,6 +12,7 @@ import (
 type passthrough struct {
 	keys     []signature.Key     // none in development
 	verifier *signature.Verifier // of these keys, for syncs only; nil: verification is off
+	inngest  signer              // for calls that the gateway has changed
 }
 
 func (*passthrough) needsWhole() bool                        { return false }
@@ -20,5 +21,6 @@ func (*passthrough) openAnswer(*call.Answer) error           { return nil }
 func (*passthrough) sealAnswer(*call.Answer) error           { return nil }
 func (*passthrough) wrapper(body []byte) ([][]byte, error)   { return [][]byte{body}, nil }
 func (*passthrough) stream(from io.ReadCloser) io.ReadCloser { return from }
+func (p *passthrough) sealChanged(c *call.Call)              { c.Signature = []byte(p.inngest.sign(c.Body)) }
 func (p *passthrough) syncKeys() []signature.Key             { return p.keys }
 func (p *passthrough) syncVerifier() *signature.Verifier     { return p.verifier }

@@ -15,6 +15,8 @@ type resign struct {
 
 func (r *resign) sealRequest(c *call.Call) { c.Signature = []byte(r.app.sign(c.Body)) }
 
+func (r *resign) sealChanged(c *call.Call) { r.sealRequest(c) }
+
 func (r *resign) openAnswer(a *call.Answer) error {
 	sig := a.Get(inngest.HeaderSignature)
 	if sig == nil || a.Stream != nil {

@@ -26,6 +26,7 @@ type exchange struct {
 	target  []byte
 	block   *block        // holds the head where the body is read into another one
 	body    budget.Buffer // holds the body where it did not arrive with the head
+	state   budget.Buffer // holds the body instead where that was hydrated
 	answer  *call.Answer
 	held    budget.Buffer // holds the answer where it was read to its end or inflated
 	packed  budget.Buffer // holds it compressed
@@ -78,6 +79,7 @@ func (x *exchange) finish(writeErr error) {
 		x.answer.Release()
 	}
 	x.body.Free()
+	x.state.Free()
 	x.held.Free()
 	x.packed.Free()
 	if x.block != nil {

@@ -122,6 +122,7 @@ type pairDouble struct {
 	off       bool // verification
 	whole     bool
 	seal      func(*call.Call) error
+	changed   func(*call.Call) error
 	openReply func(*call.Answer) error
 	sealReply func(*call.Answer) error
 }
@@ -148,6 +149,12 @@ func (p *pairDouble) OpenRequest(sig, body []byte) error {
 func (p *pairDouble) SealRequest(c *call.Call) error {
 	if p.seal != nil {
 		return p.seal(c)
+	}
+	return nil
+}
+func (p *pairDouble) SealChanged(c *call.Call) error {
+	if p.changed != nil {
+		return p.changed(c)
 	}
 	return nil
 }

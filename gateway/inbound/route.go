@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 )
@@ -24,9 +25,16 @@ type pair interface {
 	CheckHeader(signature []byte) error    // what can be told before the body is there
 	OpenRequest(signature, b []byte) error // is the request's signature good?
 	SealRequest(*call.Call) error          // signs the call for the app
+	SealChanged(*call.Call) error          // the same for a call whose body the gateway has changed
 	NeedsWhole() bool                      // OpenAnswer and SealAnswer want the whole body, inflated
 	OpenAnswer(*call.Answer) error         // is the answer's signature good, where there is one?
 	SealAnswer(*call.Answer) error         // signs the answer for Inngest
+}
+
+// hydrator puts into a call what it was too large to carry. It writes nothing
+// where nothing is missing.
+type hydrator interface {
+	Hydrate(ctx context.Context, body []byte, into *budget.Buffer) error
 }
 
 // syncer takes the sync requests on the paths of apps.
@@ -47,6 +55,7 @@ type Route struct {
 	Pair         pair
 	Callee       callee
 	Syncer       syncer
+	Hydrator     hydrator // nil: the app reads what calls are too large for
 }
 
 // A Table finds the route of a request. It does not change; see [Server.Swap].

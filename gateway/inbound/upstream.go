@@ -14,8 +14,8 @@ import (
 
 // pass has the app answer the call, and judges the answer.
 func (s *Server) pass(ctx context.Context, x *exchange) *refusal {
-	if err := x.route.Pair.SealRequest(&x.call); err != nil {
-		return internal(fmt.Errorf("seal request: %w", err))
+	if r := s.seal(ctx, x); r != nil {
+		return r
 	}
 	a, err := x.route.Callee.Do(ctx, &x.call)
 	x.answered = time.Now()
@@ -25,6 +25,22 @@ func (s *Server) pass(ctx context.Context, x *exchange) *refusal {
 	}
 	x.answer = a
 	return s.judge(ctx, x, a)
+}
+
+// seal signs the call for the app, with all that it needs.
+func (s *Server) seal(ctx context.Context, x *exchange) *refusal {
+	changed, r := s.hydrate(ctx, x)
+	if r != nil {
+		return r
+	}
+	seal := x.route.Pair.SealRequest
+	if changed {
+		seal = x.route.Pair.SealChanged
+	}
+	if err := seal(&x.call); err != nil {
+		return internal(fmt.Errorf("seal request: %w", err))
+	}
+	return nil
 }
 
 // sealAgain makes a new signature for a call that was parked for long.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
@@ -76,7 +77,7 @@ func (c *Client) Reach() Reach {
 // Register posts a registration with the real key, and with the next one after
 // a 401 or 403. An error means that there was no answer.
 func (c *Client) Register(ctx context.Context, r apps.Registration) (apps.Result, error) {
-	result, err := c.try(ctx, question{http.MethodPost, "/fn/register", r.Query, r.Header, r.Body})
+	result, err := c.try(ctx, question{method: http.MethodPost, path: "/fn/register", query: r.Query, header: r.Header, body: r.Body})
 	if err != nil {
 		return apps.Result{}, fmt.Errorf("register at %s: %w", c.api.Host, err)
 	}
@@ -91,11 +92,21 @@ func (c *Client) Ask(ctx context.Context, method, path string, body []byte) (sta
 	if body != nil {
 		h.Set("Content-Type", "application/json")
 	}
-	result, err := c.try(ctx, question{method, path, "", h, body})
+	result, err := c.try(ctx, question{method: method, path: path, header: h, body: body})
 	if err != nil {
 		return 0, nil, fmt.Errorf("%s %s of %s: %w", method, path, c.api.Host, err)
 	}
 	return result.Status, result.Body, nil
+}
+
+// Read is Ask for a GET whose answer may be large: it is charged to the budget
+// as it arrives, and bounded by the buffer.
+func (c *Client) Read(ctx context.Context, path string, into *budget.Buffer) (status int, err error) {
+	result, err := c.try(ctx, question{method: http.MethodGet, path: path, into: into})
+	if err != nil {
+		return 0, fmt.Errorf("GET %s of %s: %w", path, c.api.Host, err)
+	}
+	return result.Status, nil
 }
 
 // A question is a request of the gateway's own.
@@ -103,6 +114,7 @@ type question struct {
 	method, path, query string
 	header              http.Header
 	body                []byte
+	into                *budget.Buffer // for the body of the answer; nil: it is in the result
 }
 
 // try asks with one key after the other while they are refused.
@@ -119,7 +131,7 @@ func (c *Client) try(ctx context.Context, q question) (apps.Result, error) {
 		c.note(err)
 		refused := result.Status == http.StatusUnauthorized || result.Status == http.StatusForbidden
 		switch {
-		case err != nil && i > 0:
+		case err != nil && i > 0 && q.into == nil:
 			return first, nil
 		case err != nil:
 			return apps.Result{}, err
@@ -152,12 +164,9 @@ func (c *Client) send(ctx context.Context, q question, token string) (apps.Resul
 		return apps.Result{}, err
 	}
 	defer a.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(a.Body, c.opts.MaxAnswer+1))
+	text, err := c.readAnswer(ctx, a, q.into)
 	if err != nil {
 		return apps.Result{}, err
-	}
-	if int64(len(text)) > c.opts.MaxAnswer {
-		return apps.Result{}, fmt.Errorf("answer of more than %d bytes", c.opts.MaxAnswer)
 	}
 	result := apps.Result{Status: a.StatusCode, Header: http.Header{}, Body: text}
 	for name, values := range a.Header {
@@ -166,6 +175,20 @@ func (c *Client) send(ctx context.Context, q question, token string) (apps.Resul
 		}
 	}
 	return result, nil
+}
+
+// readAnswer returns the body of an answer, or puts it into a buffer.
+func (c *Client) readAnswer(ctx context.Context, a *http.Response, into *budget.Buffer) ([]byte, error) {
+	if into != nil {
+		into.Free() // of what an answer to another key has left
+		_, err := into.ReadFrom(ctx, a.Body, a.ContentLength)
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(a.Body, c.opts.MaxAnswer+1))
+	if err == nil && int64(len(text)) > c.opts.MaxAnswer {
+		err = fmt.Errorf("answer of more than %d bytes", c.opts.MaxAnswer)
+	}
+	return text, err
 }
 
 func (c *Client) header(from http.Header, token string) http.Header {
@@ -192,7 +215,7 @@ func (c *Client) note(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, budget.ErrTooLarge), errors.Is(err, budget.ErrExhausted):
 		c.reach.Reached = time.Now()
 	case !errors.Is(err, context.Canceled):
 		c.reach.Failed, c.reach.Err = time.Now(), err
