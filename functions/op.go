@@ -40,9 +40,11 @@ func (x *exchange) checkSteps(steps []run.Step) *run.Failure {
 
 // opOf makes the server's operation of a step whose options were checked.
 func opOf(s *run.Step) inngest.GeneratorOp {
-	op := inngest.GeneratorOp{
-		ID: s.ID, Op: s.Op, Name: s.Text, DisplayName: s.Name, Userland: &inngest.Userland{ID: s.Name}, Data: s.Data,
+	userland := s.Userland
+	if userland.ID == "" {
+		userland.ID = s.Name
 	}
+	op := inngest.GeneratorOp{ID: s.ID, Op: s.Op, Name: s.Text, DisplayName: s.Name, Userland: &userland, Data: s.Data}
 	op.Opts, _ = optsOf(s)
 	if s.Op == inngest.OpStepRun && op.Name == "" {
 		op.Name = s.Name

@@ -156,10 +156,11 @@ type action interface {
 }
 
 func (s *step) run(i *interpretation, f *frame) flow {
-	id, hash, out := s.identify(i, f)
+	id, says, out := s.identify(i, f)
 	if out.state != passed {
 		return out
 	}
+	hash := inngest.HashStepID(says.ID, says.Index)
 	memo := i.run.Memo[hash]
 	switch {
 	case !memo.Done:
@@ -167,7 +168,7 @@ func (s *step) run(i *interpretation, f *frame) flow {
 		if err != nil {
 			return i.evaluated(s.at, err)
 		}
-		want.ID, want.Name = hash, id
+		want.ID, want.Name, want.Userland = hash, id, says
 		i.pending = append(i.pending, want)
 		return flow{state: waiting}
 	case memo.Error != nil:
@@ -189,14 +190,15 @@ func (s *step) run(i *interpretation, f *frame) flow {
 	return flow{}
 }
 
-// identify returns the step's id and the hash that Inngest knows it by.
-func (s *step) identify(i *interpretation, f *frame) (id, hash string, out flow) {
+// identify returns the step's id, and what the hash is of that Inngest knows it
+// by.
+func (s *step) identify(i *interpretation, f *frame) (id string, says inngest.Userland, out flow) {
 	id, err := s.id.Text(i.ctx, f.vars, i.limits.Bytes)
 	if err != nil {
-		return "", "", i.evaluated(s.at+".id", err)
+		return "", says, i.evaluated(s.at+".id", err)
 	}
 	if id == "" || len(id) > maxIDLength || ambiguous(id) {
-		return "", "", i.evaluated(s.at+".id", fmt.Errorf("%q is no id: want 1 to %d bytes that do not end in a colon and digits", shorten(id), maxIDLength))
+		return "", says, i.evaluated(s.at+".id", fmt.Errorf("%q is no id: want 1 to %d bytes that do not end in a colon and digits", shorten(id), maxIDLength))
 	}
 	numbers := f.path
 	if s.loops {
@@ -204,30 +206,31 @@ func (s *step) identify(i *interpretation, f *frame) (id, hash string, out flow)
 		numbers = append(slices.Clone(f.path), i.counts[key])
 		i.counts[key]++
 	}
-	hash = hashID(id, numbers)
+	says = repeated(id, numbers)
+	hash := inngest.HashStepID(says.ID, says.Index)
 	if other := i.seen[hash]; other != nil {
-		return "", "", stop("The steps at %s and %s have the same id %q.", other.at, s.at, id)
+		return "", says, stop("The steps at %s and %s have the same id %q.", other.at, s.at, id)
 	}
 	i.seen[hash] = s
 	if len(i.seen) > i.limits.Steps {
-		return "", "", stop("The run has more than %d steps.", i.limits.Steps)
+		return "", says, stop("The run has more than %d steps.", i.limits.Steps)
 	}
-	return id, hash, flow{}
+	return id, says, flow{}
 }
 
-// hashID returns the hash of an id that is repeated: numbers are those of the
+// repeated returns how an id is told that may be repeated: numbers are those of the
 // iterations of parallel loops and, within sequential ones, the count of the id.
 // One number makes what SDKs make of repeated ids: id, id:1, id:2. More are
 // needed where loops are nested; all but the last then stand in the id itself.
-func hashID(id string, numbers []int) string {
+func repeated(id string, numbers []int) inngest.Userland {
 	if len(numbers) == 0 {
-		return inngest.HashStepID(id, 0)
+		return inngest.Userland{ID: id}
 	}
 	last := len(numbers) - 1
 	for _, number := range numbers[:last] {
 		id += ":" + strconv.Itoa(number)
 	}
-	return inngest.HashStepID(id, numbers[last])
+	return inngest.Userland{ID: id, Index: numbers[last]}
 }
 
 // ambiguous tells whether an id ends as those of repeated steps do.

@@ -2,6 +2,7 @@ package program_test
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -135,5 +136,45 @@ func TestAdvance_givesValuesToTheServersExpression(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, out.Steps[0].Opts); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A repeated id is told as SDKs tell it: the id and how often it came before.
+func TestSteps_tellRepeatedIDsWithTheirNumber(t *testing.T) {
+	d := driver(t, `
+- {id: once, get: "http://b/"}
+- forEach: event.data.list
+  parallel: 2
+  do:
+    - {id: again, get: "http://b/"}
+    - forEach: event.data.list
+      as: inner
+      do:
+        - {id: deep, get: "http://b/"}
+`, &backend{})
+	r := newRun(`{"data":{"list":[1,2]}}`)
+	got := map[inngest.Userland]bool{}
+	for {
+		o := d.Advance(t.Context(), r)
+		if o.Failure != nil {
+			t.Fatal(o.Failure)
+		}
+		if len(o.Steps) == 0 {
+			break
+		}
+		for _, s := range o.Steps {
+			if s.ID != inngest.HashStepID(s.Userland.ID, s.Userland.Index) {
+				t.Errorf("the id of %s is not the hash of %+v", s.Name, s.Userland)
+			}
+			got[s.Userland] = true
+			r.Memo[s.ID] = run.Memoised{Done: true, Data: json.RawMessage("1")}
+		}
+	}
+	want := map[inngest.Userland]bool{
+		{ID: "once"}: true, {ID: "again"}: true, {ID: "again", Index: 1}: true,
+		{ID: "deep:0"}: true, {ID: "deep:0", Index: 1}: true, {ID: "deep:1"}: true, {ID: "deep:1", Index: 1}: true,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("steps tell %v, want %v", got, want)
 	}
 }

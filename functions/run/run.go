@@ -55,13 +55,14 @@ type Memoised struct {
 
 // A Step is something that a run wants done.
 type Step struct {
-	ID   string          // hashed, as in inngest.HashStepID
-	Name string          // as written, for people
-	Op   inngest.Opcode  // OpStepRun: by the driver's Execute; any other: by the server
-	Text string          // the op's name member where it has a meaning (a sleep's duration or time, an event's name)
-	Opts any             // of the op, JSON; for OpStepRun what the step's trace shows as its input, may be nil
-	Data json.RawMessage // of the op where the protocol has one besides opts; mostly nil
-	Own  any             // the driver's own: what Execute needs
+	ID       string           // hashed, as in inngest.HashStepID
+	Name     string           // as written, for people
+	Userland inngest.Userland // what ID is the hash of, where that is not Name alone: a step that is repeated
+	Op       inngest.Opcode   // OpStepRun: by the driver's Execute; any other: by the server
+	Text     string           // the op's name member where it has a meaning (a sleep's duration or time, an event's name)
+	Opts     any              // of the op, JSON; for OpStepRun what the step's trace shows as its input, may be nil
+	Data     json.RawMessage  // of the op where the protocol has one besides opts; mostly nil
+	Own      any              // the driver's own: what Execute needs
 }
 
 // An Outcome is one of: steps to do, a value, a failure of the function.
