@@ -1,6 +1,7 @@
 package events
 
 import (
+	"slices"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/events/deliver"
@@ -100,9 +101,10 @@ func (b *batch) name(c *chains, now time.Time) {
 	b.seed = c.seed(b.Destination, b.events, now)
 }
 
-// write makes the body. The trace headers are kept where all items agree.
-func (b *batch) write() {
-	b.body = make([]byte, 0, b.bytes+1)
+// write makes the body in room, which may be too small. The trace headers are
+// kept where all items agree.
+func (b *batch) write(room []byte) {
+	b.body = slices.Grow(room[:0], b.bytes+1)
 	b.traceparent, b.tracestate = b.items[0].traceparent, b.items[0].tracestate
 	sep := byte('[')
 	for _, it := range b.items {

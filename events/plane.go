@@ -26,6 +26,7 @@ type Plane struct {
 	ids          *idTable // nil: events are not compared by their ids
 	rate         *limiter // nil: no bound
 	heldBytes    prometheus.Gauge
+	bodies       sync.Pool // *[]byte, of batches that have their outcome
 
 	logs struct{ schema, seeds, store, refused sampler }
 

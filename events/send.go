@@ -26,7 +26,7 @@ func (p *Plane) finish(ctx context.Context, b *batch, spill bool) {
 	env.batchWait.Observe(time.Since(b.began).Seconds())
 	b.name(&p.chains, p.o.Now())
 	own := p.assign(b)
-	b.write()
+	b.write(p.room())
 	switch {
 	case p.o.Mode == ModeDurable:
 		p.store(ctx, b, b.whole(), own)
@@ -50,7 +50,27 @@ func (p *Plane) finish(ctx context.Context, b *batch, spill bool) {
 			p.seeds.taken(it.own)
 		}
 	}
+	p.free(b)
 	close(b.done)
+}
+
+// room returns memory for the body of a batch.
+func (p *Plane) room() []byte {
+	if kept, ok := p.bodies.Get().(*[]byte); ok {
+		return *kept
+	}
+	return nil
+}
+
+// free keeps the body of a batch for another one: neither the event API's client
+// nor the spool uses it any more. An event that is larger than batches are would
+// keep too much.
+func (p *Plane) free(b *batch) {
+	body := b.body
+	b.body = nil
+	if cap(body) <= 2*p.o.MaxBytes {
+		p.bodies.Put(&body)
+	}
 }
 
 // own says what is known of the seeds that callers of a batch brought.

@@ -238,7 +238,7 @@ func TestNext_keepsWhatCannotBeDecodedAsDeadLetter(t *testing.T) {
 		s := open(t, o)
 		r := record(1, noise(100))
 		r.ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-		h, body := r.encode()
+		h, body := r.encode(nil)
 		for name, change := range map[string]func(){
 			"fields":  func() { h.Set(headerFields, "%") },
 			"sum":     func() { h.Set(headerSum, "0") },
@@ -248,7 +248,7 @@ func TestNext_keepsWhatCannotBeDecodedAsDeadLetter(t *testing.T) {
 			"a part":  func() { h.Set(headerParts, "3") },
 			"no data": func() { body = nil },
 		} {
-			h, body = r.encode()
+			h, body = r.encode(nil)
 			change()
 			if _, err := s.main.putMessage(t.Context(), s.laneOf(&r), r.ID, 1, h, body); err != nil {
 				t.Fatalf("%s: %v", name, err)

@@ -76,8 +76,9 @@ func (r *Record) setFields(text string) error {
 	return nil
 }
 
-// encode returns the headers of r and its body as it is stored.
-func (r *Record) encode() (nats.Header, []byte) {
+// encode returns the headers of r and its body as it is stored, which may be in
+// room.
+func (r *Record) encode(room []byte) (nats.Header, []byte) {
 	fields, stored := r.fields(), r.Body
 	h := nats.Header{
 		headerID:     {r.ID},
@@ -86,7 +87,7 @@ func (r *Record) encode() (nats.Header, []byte) {
 		headerSum:    {sum(fields, r.Body)},
 	}
 	if len(r.Body) >= minCompressBytes {
-		if packed := s2.Encode(nil, r.Body); len(packed) < len(r.Body) {
+		if packed := s2.Encode(room[:cap(room)], r.Body); len(packed) < len(r.Body) {
 			stored = packed
 			h.Set(headerCoding, codingS2)
 		}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -17,6 +19,8 @@ const (
 	messageOverhead = 34
 	// Kept free in a message for the client's own lines.
 	payloadReserve = 512
+	// What is kept to compress into. Few records are larger.
+	maxRoom = 2 << 20
 )
 
 // store is one stream. Subjects are NAME.log.LANE.COUNT for records, so that the
@@ -31,6 +35,7 @@ type store struct {
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	stream  jetstream.Stream
+	rooms   sync.Pool // *[]byte
 }
 
 func (s *store) logSubject(lane string, count int, id string, found bool) string {
@@ -53,7 +58,15 @@ func (s *store) idOf(partSubject string) string {
 
 // put stores r, in parts if it has to, and returns the bytes it takes.
 func (s *store) put(ctx context.Context, lane string, r *Record, more map[string]string) (int64, error) {
-	h, body := r.encode()
+	room, ok := s.rooms.Get().(*[]byte)
+	if !ok {
+		room = new([]byte)
+	}
+	if most := s2.MaxEncodedLen(len(r.Body)); most > cap(*room) && most <= maxRoom {
+		*room = make([]byte, most)
+	}
+	defer s.rooms.Put(room) // what is published is copied
+	h, body := r.encode(*room)
 	for k, v := range more {
 		h.Set(k, v)
 	}
