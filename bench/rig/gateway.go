@@ -163,6 +163,11 @@ func (g *Gateway) Profile(ctx context.Context, d time.Duration) ([]byte, error) 
 	return g.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))))
 }
 
+// Allocations returns the profile of what the gateway has allocated so far.
+func (g *Gateway) Allocations(ctx context.Context) ([]byte, error) {
+	return g.get(ctx, "/debug/pprof/allocs")
+}
+
 // Goroutines returns how many there are in the gateway.
 func (g *Gateway) Goroutines(ctx context.Context) (int, error) {
 	text, err := g.get(ctx, "/debug/pprof/goroutine?debug=1")

@@ -74,6 +74,7 @@ type settings struct {
 	set        string // further settings under events
 	dir        string // where state_dir is made
 	profile    string // file; empty: none
+	allocs     string // the same for what it allocates
 	profiled   string // the contender that is profiled
 	profileFor time.Duration
 }
@@ -126,6 +127,7 @@ func parse(args []string, stderr io.Writer) (s settings, asJSON bool, err error)
 	f.StringVar(&s.set, "set", "", "further settings under events, as in YAML between braces: batch: {in_flight: 8}")
 	f.StringVar(&s.dir, "dir", "", "folder for state_dir, on the disk that is to be measured; the system's one for temporary files without it")
 	f.StringVar(&s.profile, "profile", "", "write a profile of a gateway's processor time in the last case to this file")
+	f.StringVar(&s.allocs, "allocs", "", "write a profile of what that gateway allocates in the last case to this file")
 	f.StringVar(&s.profiled, "profiled", "hybrid", "the contender that is profiled")
 	f.DurationVar(&s.profileFor, "profile-for", 10*time.Second, "length of that profile")
 	quick := f.Bool("quick", false, "two short turns of each, to see whether it works; the figures mean nothing")
@@ -148,7 +150,7 @@ func parse(args []string, stderr io.Writer) (s settings, asJSON bool, err error)
 			return s, false, fmt.Errorf("-contenders: unknown contender %q, or it needs -before", name)
 		}
 	}
-	if s.profile != "" && (!slices.Contains(s.contenders, s.profiled) || s.profiled == direct) {
+	if s.profile+s.allocs != "" && (!slices.Contains(s.contenders, s.profiled) || s.profiled == direct) {
 		return s, false, fmt.Errorf("-profiled: %q is no gateway among the contenders", s.profiled)
 	}
 	for _, text := range strings.Split(*arrays, ",") {

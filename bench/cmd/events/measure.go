@@ -61,7 +61,7 @@ func runCase(ctx context.Context, s settings, array, senders int, dir string) (r
 		slices.Reverse(order)
 	}
 	result, err = newCaseReport(array, senders, a.contenders)
-	if err != nil || s.profile == "" || s.profileFor == 0 {
+	if err != nil || s.profile+s.allocs == "" || s.profileFor == 0 {
 		return result, err
 	}
 	return result, profile(ctx, s, a)
@@ -79,5 +79,16 @@ func profile(ctx context.Context, s settings, a *arena) error {
 	if err := errors.Join(err, <-done); err != nil {
 		return fmt.Errorf("profile: %w", err)
 	}
-	return os.WriteFile(s.profile, text, 0o644)
+	if s.profile != "" {
+		if err := os.WriteFile(s.profile, text, 0o644); err != nil {
+			return err
+		}
+	}
+	if s.allocs == "" {
+		return nil
+	}
+	if text, err = c.gateway.Allocations(ctx); err != nil {
+		return err
+	}
+	return os.WriteFile(s.allocs, text, 0o644)
 }
