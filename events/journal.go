@@ -155,10 +155,15 @@ func (j *journal) begin(from *recent[seedEntry], now time.Time) error {
 		return err
 	}
 	j.old, j.broken, j.pending = "", true, nil
-	if err := j.write(all); err != nil {
-		return err
+	err = j.write(all)
+	if err == nil {
+		err = j.file.Sync()
 	}
-	if err := j.file.Sync(); err != nil {
+	if err != nil {
+		// It is tried again with each batch: files must not pile up.
+		name := j.file.Name()
+		err = errors.Join(err, j.file.Close(), os.Remove(name))
+		j.file = nil
 		return err
 	}
 	j.broken = false

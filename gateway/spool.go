@@ -12,9 +12,10 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/events/spool"
 )
 
-// Times of the spool that are nobody's to choose.
+// What of the spool is nobody's to choose.
 const (
 	spoolOpTimeout = 10 * time.Second
+	spoolMinFree   = 64 << 20 // bytes of the disk that removing what was delivered can use
 	spoolSweep     = 10 * time.Second
 	spoolInFlight  = 80                     // records of one destination handed out at once: small ones are sent together
 	spoolRetryMin  = 200 * time.Millisecond // between attempts to open it
@@ -29,6 +30,7 @@ func newSpool(c *config.Config, now func() time.Time, log *slog.Logger) (*spool.
 		Name:        s.Name,
 		Replicas:    s.Replicas,
 		MaxBytes:    int64(s.MaxBytes),
+		MinFree:     spoolMinFree,
 		MaxAge:      s.MaxAge,
 		AckWait:     2*c.Events.Delivery.Timeout + spoolOpTimeout,
 		MaxInFlight: spoolInFlight,

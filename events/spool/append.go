@@ -34,6 +34,9 @@ func (s *Spool) append(ctx context.Context, r Record) error {
 			return fmt.Errorf("%w: %d of %d bytes used, %d needed", ErrFull, used, s.o.MaxBytes, need)
 		}
 	}
+	if err := s.roomOnDisk(need); err != nil {
+		return err
+	}
 	size, err := s.put(ctx, &r)
 	if err != nil {
 		if errors.Is(err, ErrFull) {

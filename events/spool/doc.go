@@ -68,6 +68,12 @@
 // Damaged, as it is. Of a file that is missing or empty nothing can be told: the server
 // removes files whose records are delivered, and begins with empty ones.
 //
-// When the disk is full JetStream stops itself; Append fails until [Spool.Run]
-// has started it again.
+// # Full disks
+//
+// A stream that met a full disk once answers no more appends, each of which then
+// takes Options.OpTimeout, and removes nothing either, until the server is
+// started anew (v2.15.2). So Append refuses with [ErrFull] while less than
+// Options.MinFree of the disk is left; what delivery writes fits in that. If
+// somebody else takes the rest of the disk, and JetStream stops itself for it,
+// [Spool.Run] starts it again.
 package spool

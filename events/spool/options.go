@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// ErrFull says that the spool has reached Options.MaxBytes.
+// ErrFull says that the spool has reached Options.MaxBytes, or the disk
+// Options.MinFree.
 var ErrFull = errors.New("spool is full")
 
 // ErrNotFound says that there is no dead letter of this id.
@@ -25,6 +26,7 @@ type Options struct {
 	Name        string           // of the streams, also the first word of their subjects; letters, digits, - and _
 	Replicas    int              // copies an external cluster keeps, 1 to 5; 1 with Dir
 	MaxBytes    int64            // spool and dead letters together, as stored, > 0
+	MinFree     int64            // bytes of Dir's disk that are not used, >= 0; 0: the disk is not looked at
 	MaxAge      time.Duration    // older records become dead letters, > 0
 	AckWait     time.Duration    // a record without an answer is handed out again after this, > 0
 	MaxInFlight int              // records handed out at once, > 0
@@ -51,6 +53,8 @@ func (o Options) check() error {
 		return fmt.Errorf("spool: Replicas is %d, must be 1 to 5, and 1 with Dir", o.Replicas)
 	case o.MaxBytes <= 0:
 		return fmt.Errorf("spool: MaxBytes is %d, must be above 0", o.MaxBytes)
+	case o.MinFree < 0:
+		return fmt.Errorf("spool: MinFree is %d, must not be below 0", o.MinFree)
 	case o.MaxAge <= 0:
 		return fmt.Errorf("spool: MaxAge is %v, must be above 0", o.MaxAge)
 	case o.AckWait <= 0:
