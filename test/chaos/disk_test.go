@@ -14,15 +14,16 @@ import (
 // does not fit is refused, and when Inngest is back and there is room again, so
 // is the gateway.
 func TestEvents_surviveAFullDisk(t *testing.T) {
-	const events, size = 3000, 20 << 10 // twice what fits
+	const events, size = 3000, 20 << 10 // twice what fits beside what is kept free
 	s := newServer(t)
 	newSink(t, s)
 	g := newGateway(t, s, nil, "events: {"+quick+"}")
-	g.wrap = ownDisk(t, g.state, "32m")
+	g.wrap = ownDisk(t, g.state, "96m")
 	g.start()
+	until(t, "an open spool", func() bool { return g.backlog() == 0 })
 	s.goAway()
 	b := send(t, g.apps, 16, events, size)
-	until(t, "refusals", func() bool { return b.refused() >= 16 })
+	until(t, "refusals", func() bool { return b.met("503 spool_full") >= 100 })
 	if b.count() >= events {
 		t.Fatal("all of the events fit: nothing was tested")
 	}

@@ -83,22 +83,17 @@ func (b *senders) wait() {
 	b.stopped.Wait()
 }
 
-// count is the number of acknowledged events, refused that of refusals.
+// count is the number of acknowledged events, met that of answers of one kind.
 func (b *senders) count() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.acked)
 }
 
-func (b *senders) refused() (n int) {
+func (b *senders) met(what string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for what, times := range b.tries {
-		if what[0] == '5' {
-			n += times
-		}
-	}
-	return n
+	return b.tries[what]
 }
 
 func (b *senders) work(ctx context.Context) {
