@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -186,7 +187,7 @@ func (s *Server) refuse(rc *fasthttp.RequestCtx, q *request, r *refusal) {
 // serverError answers what never became a request: the head did not arrive,
 // or could not be read.
 func (s *Server) serverError(c *fiber.Ctx, err error) error {
-	r := &refusal{status: http.StatusBadRequest, code: inngest.CodeMalformedRequest, err: err,
+	r := &refusal{status: http.StatusBadRequest, code: inngest.CodeMalformedRequest, err: unquoted(err),
 		detail: "The request could not be read."}
 	var fe *fiber.Error
 	if errors.As(err, &fe) {
@@ -200,12 +201,22 @@ func (s *Server) serverError(c *fiber.Ctx, err error) error {
 			r.detail = "The request did not arrive in time."
 			// Most often a connection on which nothing was ever said.
 			r.write(&c.Context().Response, false)
-			s.opts.Log.Debug("connection of an app timed out", "err", err)
+			s.opts.Log.Debug("connection of an app timed out", "err", unquoted(err))
 			return nil
 		}
 	}
 	s.refuse(c.Context(), nil, r)
 	return nil
+}
+
+// unquoted is an error of fasthttp without what it quotes: that may be any of a
+// request that could not be read, with its keys, tokens and events.
+func unquoted(err error) error {
+	text, _, quotes := strings.Cut(err.Error(), `"`)
+	if !quotes {
+		return err
+	}
+	return errors.New(text + "…")
 }
 
 func class(status int) string {

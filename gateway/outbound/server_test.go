@@ -282,3 +282,29 @@ func TestServer_countsWhatItDoes(t *testing.T) {
 		t.Errorf("in flight = %v after all", got)
 	}
 }
+
+// fasthttp quotes what it could not read.
+func TestServer_logsNothingOfARequestThatItCannotRead(t *testing.T) {
+	l := serve(t, options(t, "http://127.0.0.1:1", apps.Strip))
+	secrets := []string{localEvent, "token-of-the-app", "card-number"}
+	for name, c := range map[string]struct{ line, field string }{
+		"two lengths":         {"POST /e/" + localEvent + " HTTP/1.1", "Content-Length: 1"},
+		"a length in words":   {"POST /e/" + localEvent + " HTTP/1.1", "Content-Length: many"},
+		"an unknown coding":   {"POST /e/" + localEvent + " HTTP/1.1", "Transfer-Encoding: card-number"},
+		"a space in a name":   {"POST /e/" + localEvent + " HTTP/1.1", "Authorization Bearer : token-of-the-app"},
+		"a byte in a value":   {"POST /e/" + localEvent + " HTTP/1.1", "X-Token: token-of-the-app\x01"},
+		"a line without end":  {"POST /e/" + localEvent, "X: y"},
+		"an unknown version":  {"POST /e/" + localEvent + " HTTP/9", "X: y"},
+		"a method with signs": {"{card-number} /e/" + localEvent + " HTTP/1.1", "X: y"},
+	} {
+		res := l.raw(t, c.line+"\r\nHost: localhost\r\nAuthorization: Bearer token-of-the-app\r\nContent-Length: 22\r\n"+c.field+"\r\n\r\n"+`{"name":"card-number"}`)
+		if res.StatusCode/100 != 4 {
+			t.Errorf("%s: answer = %d, want a refusal", name, res.StatusCode)
+		}
+	}
+	for _, s := range secrets {
+		if strings.Contains(l.log.String(), s) {
+			t.Errorf("%q is in the log:\n%s", s, l.log.String())
+		}
+	}
+}
