@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/spelling"
 )
 
 // A decoder writes a tree of what was read (map[string]any, []any and string)
@@ -214,7 +216,7 @@ func wants(t reflect.Type) string {
 // known says what an unknown key may have been meant to be.
 func known(group reflect.Type, at, key string) string {
 	siblings := names(group)
-	if near := nearest(key, siblings); near != "" {
+	if near := spelling.Nearest(key, siblings); near != "" {
 		return join(at, near)
 	}
 	if elsewhere := pathsNamed(strings.ToLower(key)); len(elsewhere) > 0 {

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/inngest-gateway/inngest-gateway/spelling"
 )
 
 // Prefixes and names of variables that are read. VariableOf gives the name of
@@ -136,7 +138,7 @@ func suggestion(keys []string, to place) string {
 	switch {
 	case isGroup(to.typ):
 		siblings := names(to.typ)
-		if near := nearest(keys[to.found], siblings); near != "" {
+		if near := spelling.Nearest(keys[to.found], siblings); near != "" {
 			siblings = []string{near}
 		}
 		for i, name := range siblings {

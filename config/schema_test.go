@@ -7,18 +7,6 @@ import (
 	"testing"
 )
 
-func TestNearest_findsWhatWasMeant(t *testing.T) {
-	known := []string{"memory", "body", "answer", "head", "head_timeout", "idle_timeout", "uri"}
-	for wrong, want := range map[string]string{
-		"memroy": "memory", "Memory": "memory", "bdy": "body", "headtimeout": "head_timeout", "url": "uri",
-		"answers": "answer", "timeout": "", "x": "", "": "",
-	} {
-		if got := nearest(wrong, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", wrong, got, want)
-		}
-	}
-}
-
 // Every setting has a variable, reachable by its path, and two settings never
 // share one.
 func TestSchema_everySettingHasItsVariable(t *testing.T) {

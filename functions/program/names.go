@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/inngest-gateway/inngest-gateway/functions/expr"
+	"github.com/inngest-gateway/inngest-gateway/spelling"
 )
 
 // A view is what is known at one place of the program while it is compiled.
@@ -114,7 +115,7 @@ func (c *compiler) members(x *expr.Expr, at, of string, known map[string]bool, w
 		if known[m.Name] {
 			continue
 		}
-		if close := nearest(m.Name, slices.Sorted(maps.Keys(known))); close != "" {
+		if close := spelling.Nearest(m.Name, slices.Sorted(maps.Keys(known))); close != "" {
 			c.add(at, of+"."+m.Name, "%s, perhaps %s.%s", want, of, close)
 			continue
 		}

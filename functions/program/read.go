@@ -10,6 +10,7 @@ import (
 
 	"github.com/inngest-gateway/inngest-gateway/functions/expr"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
+	"github.com/inngest-gateway/inngest-gateway/spelling"
 )
 
 // group returns a map of the source, its keys checked.
@@ -29,7 +30,7 @@ func (c *compiler) group(source any, at string, keys ...string) (map[string]any,
 
 func (c *compiler) unknown(at, key string, known []string) {
 	want := "one of the keys " + strings.Join(known, ", ")
-	if close := nearest(key, known); close != "" {
+	if close := spelling.Nearest(key, known); close != "" {
 		want = "a known key, perhaps " + close
 	}
 	c.add(at, said("an unknown key"), "%s", want)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/inngest-gateway/inngest-gateway/spelling"
 )
 
 // A block is a list of statements that are executed one after the other.
@@ -124,7 +126,7 @@ func kindOf(m map[string]any, kinds map[string]form) string {
 func (c *compiler) noKind(m map[string]any, at string, kinds map[string]form) {
 	names := slices.Sorted(maps.Keys(kinds))
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		if close := nearest(key, names); close != "" && key != "id" && key != "as" {
+		if close := spelling.Nearest(key, names); close != "" && key != "id" && key != "as" {
 			c.add(at+"."+key, said("an unknown key"), "a kind of step, perhaps %s", close)
 			return
 		}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/inngest-gateway/inngest-gateway/spelling"
 )
 
 // A Reader reads configurations of functions.
@@ -146,23 +148,13 @@ func (r *reading) oneBody(v any, at string) {
 // nearest returns the known key that a wrong one was most likely meant to be,
 // empty if none is near: SDKs of other languages write rate_limit and cancel.
 func nearest(key string, known []string) string {
-	folded := fold(key)
+	folded := spelling.Fold(key)
 	for _, k := range known {
-		if f := fold(k); f == folded || f == synonyms()[folded] {
+		if spelling.Fold(k) == synonyms()[folded] {
 			return k
 		}
 	}
-	best, least := "", 1+max(1, len(folded)/3)
-	for _, k := range known {
-		if d := distance(folded, fold(k)); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-func fold(key string) string {
-	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(key))
+	return spelling.Nearest(key, known)
 }
 
 // synonyms are other words for keys, folded.
@@ -171,30 +163,6 @@ func synonyms() map[string]string {
 		"trigger": "triggers", "cancel": "cancelon", "batch": "batchevents", "expression": "if", "url": "endpoint",
 		"schedule": "cron", "retry": "retries", "onerror": "onfailure", "failure": "onfailure", "fnid": "id",
 	}
-}
-
-// distance counts the letters to insert, delete, replace or swap with their
-// neighbour to come from a to b.
-func distance(a, b string) int {
-	before, last, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range len(a) {
-		next[0] = i + 1
-		for j := range len(b) {
-			replaced := last[j]
-			if a[i] != b[j] {
-				replaced++
-			}
-			next[j+1] = min(replaced, last[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
-		}
-		before, last, next = last, next, before
-	}
-	return last[len(b)]
 }
 
 // Apps lists the ids of the apps that functions are in, sorted.

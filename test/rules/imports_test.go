@@ -35,6 +35,7 @@ var table = []string{
 	"call",
 	"metrics",
 	"logs",
+	"spelling",
 	"signature",
 	"inngest",
 }
