@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,13 +18,22 @@ import (
 	"time"
 )
 
+const module = "github.com/inngest-gateway/inngest-gateway"
+
 // BuildGateway builds the gateway, statically as it is released, into dir and
 // returns the path of the binary. It needs the go command and a working
-// directory inside the repository.
+// directory inside the repository, in whichever of its modules.
 func BuildGateway(ctx context.Context, dir string) (string, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		return "", fmt.Errorf("find module %s: %w", module, err)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
 	binary := filepath.Join(dir, "gateway")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary,
-		"github.com/inngest-gateway/inngest-gateway/cmd/gateway")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/gateway")
+	cmd.Dir = string(bytes.TrimSpace(root))
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the gateway: %w\n%s", err, bytes.TrimSpace(out))
@@ -35,12 +45,14 @@ func BuildGateway(ctx context.Context, dir string) (string, error) {
 type GatewayOptions struct {
 	Binary string
 	File   string // its configuration, to be written
-	App    string // host:port of the app, which plays Inngest too
+	App    string // host:port of the app, which plays Inngest too unless Server does
+	Server string // host:port of Inngest; empty: App
 	Path   string // of the app, here and there
 	Key    string // signing key
 	Memory string // limits.memory; empty: the default
 	State  string // state_dir; empty: none
 	Events string // what stands under events, as a YAML mapping in one line; empty: the defaults
+	More   string // further settings, as YAML
 }
 
 // A Gateway is a gateway in a process of its own.
@@ -57,7 +69,7 @@ const EventKey = "bench-event-key-0123456789abcdef"
 // One app in mode passthrough; what is not said is the default. Successful calls
 // are not logged: one in a million.
 const gatewayConfig = `
-inngest: {signing_key: env:INNGEST_SIGNING_KEY, event_key: ` + EventKey + `, api_url: "http://%[1]s", event_url: "http://%[1]s"}
+inngest: {signing_key: env:INNGEST_SIGNING_KEY, event_key: ` + EventKey + `, api_url: "http://%[9]s", event_url: "http://%[9]s"}
 listen: {inngest: "%[2]s", apps: "%[3]s", admin: "%[4]s"}
 public_url: http://%[2]s
 log: {sample: 1000000}
@@ -69,6 +81,7 @@ apps:
   - id: bench
     path: %[5]s
     upstream: {endpoints: ["http://%[1]s"]}
+%[10]s
 `
 
 // StartGateway starts a gateway and waits until it is ready.
@@ -84,7 +97,8 @@ func StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
 	if o.State != "" {
 		state = "state_dir: " + strconv.Quote(o.State)
 	}
-	text := fmt.Sprintf(gatewayConfig, o.App, addresses[0], addresses[1], addresses[2], o.Path, limits, o.Events, state)
+	text := fmt.Sprintf(gatewayConfig, o.App, addresses[0], addresses[1], addresses[2], o.Path, limits, o.Events, state,
+		cmp.Or(o.Server, o.App), o.More)
 	if err := os.WriteFile(o.File, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
