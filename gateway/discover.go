@@ -18,6 +18,7 @@ import (
 
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/functions/spec"
+	"github.com/inngest-gateway/inngest-gateway/statefile"
 )
 
 const (
@@ -145,7 +146,7 @@ func (g *Gateway) publish(h *hosted, base string, text []byte) error {
 	if old, err := os.ReadFile(file); err == nil && string(old) == string(text) {
 		return nil
 	}
-	if err := writeFile(file, text); err != nil {
+	if err := statefile.Save(file, text); err != nil {
 		g.log.Error("published functions not saved", "app", h.ID, "backend", base, "err", err)
 	}
 	return nil
@@ -191,27 +192,6 @@ func (g *Gateway) manifestFile(h *hosted, base string) string {
 	}
 	sum := sha256.Sum256([]byte(h.ID + "\x00" + base))
 	return filepath.Join(g.cfg.StateDir, "functions", hex.EncodeToString(sum[:8])+".json")
-}
-
-// writeFile writes a file as a whole or not at all.
-func writeFile(file string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(file), ".unfinished-*")
-	if err != nil {
-		return err
-	}
-	if _, err = temp.Write(text); err == nil {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	return nil
 }
 
 // originOf splits a URL into what a pool connects to and what it asks for.

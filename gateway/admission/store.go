@@ -1,16 +1,15 @@
 package admission
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/statefile"
 )
 
 // State is what a room remembers over a restart.
@@ -47,7 +46,7 @@ func NewFolder(dir string, now func() time.Time) *Folder { return &Folder{dir, n
 
 // App returns the store of one app's room.
 func (f *Folder) App(id string) *File {
-	return &File{filepath.Join(f.dir, fileName(id)), f.now}
+	return &File{filepath.Join(f.dir, statefile.Name(id)), f.now}
 }
 
 // A File keeps the state of one room.
@@ -68,8 +67,7 @@ func (f *File) Load() (State, error) {
 	}
 	var s State
 	if err := json.Unmarshal(text, &s); err != nil {
-		aside := f.path + ".damaged-" + f.now().UTC().Format("20060102T150405.000000000Z")
-		if rerr := os.Rename(f.path, aside); rerr != nil {
+		if _, rerr := statefile.SetAside(f.path, f.now()); rerr != nil {
 			return State{}, fmt.Errorf("set damaged state aside: %w", errors.Join(err, rerr))
 		}
 		return State{}, nil
@@ -84,52 +82,5 @@ func (f *File) Save(s State) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(f.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(dir, ".unfinished-*")
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(append(text, '\n'))
-	if err == nil {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), f.path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// fileName returns a name that is another one for each id, and holds nothing
-// that a file system reads in its own way; some take A for a.
-func fileName(id string) string {
-	var b strings.Builder
-	for i := range len(id) {
-		switch c := id[i]; {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "%%%02x", c)
-		}
-	}
-	name := b.String()
-	if len(name) > 200 {
-		name = shorten(name)
-	}
-	return name + ".json"
-}
-
-// shorten makes a long name fit, and still one of its own.
-func shorten(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return "sha256-" + hex.EncodeToString(sum[:])
+	return statefile.Save(f.path, append(text, '\n'))
 }

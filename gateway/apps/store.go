@@ -10,8 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/statefile"
 )
 
 // A store keeps the last good manifest of each app in a file of its own.
@@ -32,21 +33,10 @@ type damage struct {
 	err   error
 }
 
-const unfinished = ".unfinished-"
-
 // openStore makes the folder and takes away what a crash left half written.
 func openStore(dir string, now func() time.Time) (*store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := statefile.Clean(dir); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	left, err := filepath.Glob(filepath.Join(dir, unfinished+"*"))
-	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	for _, path := range left {
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("state folder: %w", err)
-		}
 	}
 	return &store{dir, now}, nil
 }
@@ -54,7 +44,7 @@ func openStore(dir string, now func() time.Time) (*store, error) {
 // load returns the manifest of an app, nil if there is none. A damaged file is
 // set aside: the app is then like one that never registered.
 func (s *store) load(app string) (*manifest, *damage, error) {
-	path := filepath.Join(s.dir, fileName(app))
+	path := filepath.Join(s.dir, statefile.Name(app))
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -66,8 +56,8 @@ func (s *store) load(app string) (*manifest, *damage, error) {
 	if err == nil {
 		return m, nil, nil
 	}
-	aside := path + ".damaged-" + s.now().UTC().Format("20060102T150405.000000000Z")
-	if rerr := os.Rename(path, aside); rerr != nil {
+	aside, rerr := statefile.SetAside(path, s.now())
+	if rerr != nil {
 		return nil, nil, fmt.Errorf("set damaged manifest aside: %w", rerr)
 	}
 	return nil, &damage{aside, err}, nil
@@ -103,33 +93,11 @@ func (s *store) save(m *manifest) error {
 		return err
 	}
 	f := file{Sum: sumOf(text.Bytes()), Manifest: text.Bytes()}
-	temp, err := os.CreateTemp(s.dir, unfinished+"*")
-	if err != nil {
-		return err
-	}
 	var whole bytes.Buffer
-	if err = encode(&whole, f); err == nil {
-		_, err = temp.Write(append(whole.Bytes(), '\n'))
-	}
-	if err == nil {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), filepath.Join(s.dir, fileName(m.App)))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	return syncDir(s.dir)
-}
-
-// syncDir makes a rename in a folder outlive a crash.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
+	if err := encode(&whole, f); err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return statefile.Save(filepath.Join(s.dir, statefile.Name(m.App)), append(whole.Bytes(), '\n'))
 }
 
 // encode writes v without white space and with & < > as they are: the bytes of
@@ -147,22 +115,4 @@ func encode(b *bytes.Buffer, v any) error {
 func sumOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
-}
-
-// fileName returns a name that is another one for each id, and holds nothing
-// that a file system reads in its own way; some take A for a.
-func fileName(app string) string {
-	var b strings.Builder
-	for i := range len(app) {
-		switch c := app[i]; {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "%%%02x", c)
-		}
-	}
-	if b.Len() > 200 {
-		return "sha256-" + sumOf([]byte(app)) + ".json"
-	}
-	return b.String() + ".json"
 }

@@ -36,6 +36,7 @@ var table = []string{
 	"metrics",
 	"logs",
 	"spelling",
+	"statefile",
 	"signature",
 	"inngest",
 }
