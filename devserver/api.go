@@ -20,6 +20,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /fn/register", s.withKey(s.handleRegister))
 	mux.HandleFunc("POST /invoke/{slug...}", s.handleInvoke)
 	mux.HandleFunc("POST /v1/signals", s.withKey(s.handleSignal))
+	mux.HandleFunc("GET /v1/apps/{name}/functions", s.withKey(s.handleAppFunctions))
 	mux.HandleFunc("GET /v0/runs/{id}/batch", s.withKey(s.handleBatch))
 	mux.HandleFunc("GET /v0/runs/{id}/actions", s.withKey(s.handleActions))
 	for _, prefix := range []string{"/v1/checkpoint", "/v1/http/runs"} {
@@ -145,6 +146,27 @@ func (s *Server) handleSignal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.writeData(w, http.StatusOK, map[string]string{"run_id": run})
+}
+
+// handleAppFunctions is GET /v1/apps/{name}/functions, which has no envelope
+// and knows an app that it does not know as one without functions (seen on
+// server 1.43).
+func (s *Server) handleAppFunctions(w http.ResponseWriter, r *http.Request) {
+	type listed struct {
+		InternalID string           `json:"internal_id"`
+		ID         string           `json:"id"`
+		Name       string           `json:"name"`
+		Config     inngest.Function `json:"config"`
+	}
+	s.mu.Lock()
+	list := []listed{}
+	if a := s.st.apps[r.PathValue("name")]; a != nil {
+		for _, f := range a.functions {
+			list = append(list, listed{f.id, f.slug, f.name, f.config})
+		}
+	}
+	s.mu.Unlock()
+	json.NewEncoder(w).Encode(list)
 }
 
 // writeData is the envelope of v1 answers.

@@ -33,8 +33,9 @@
 //   - Checkpoints: POST /v1/checkpoint and its /steps and /async, with the
 //     fence of generations ([Options].Fenced) or without; durable endpoints and
 //     their output; both also under /v1/http/runs.
-//   - POST /v1/signals; GET /v0/runs/{id}/batch and actions; realtime token,
-//     publish, publish/tee, WebSocket and server-sent events.
+//   - POST /v1/signals; GET /v0/runs/{id}/batch and actions; GET
+//     /v1/apps/{name}/functions; realtime token, publish, publish/tee, WebSocket
+//     and server-sent events.
 //
 // # Flow control
 //

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -58,6 +59,30 @@ func TestWatchInngest_tellsAServerThatLostItsMemory(t *testing.T) {
 	if got := r.log.lines("inngest cannot be reached"); len(got) != 1 {
 		t.Errorf("an outage is told as %q, want one line", got)
 	}
+}
+
+// A server that is wiped and back between two pings shows no outage.
+func TestWatchInngest_tellsAServerThatIsNotSeenToLoseItsMemory(t *testing.T) {
+	server := newTestServer(t, recorded.SigningKey, recorded.EventKey)
+	backend := newPlainBackend(t, func(string, map[string]any) (int, any) { return 200, nil })
+	text := fmt.Sprintf("inngest: {api_url: %q, event_url: %q}\n", server.url(), server.url()) +
+		strings.ReplaceAll(twoFunctions, "BACKEND", backend.url)
+	r := start(t, load(t, text), func(g *Gateway) { g.pingEvery = 10 * time.Millisecond })
+	server.sync(urlOf(r.listeners.inngest) + "/api/functions")
+	known := func(apps []devserver.App, _ []devserver.Run) bool {
+		return len(apps) == 1 && len(apps[0].Functions) == 2
+	}
+	server.waitFor("the functions at the server", known)
+
+	server.Forget()
+	server.waitFor("the functions at the wiped server", known)
+	if run := server.run("user.created", nil); run.Status != devserver.Completed {
+		t.Errorf("run is %v: %s", run.Status, run.Error)
+	}
+	if got := r.log.lines("cannot be reached"); len(got) != 0 {
+		t.Errorf("the server was always there, and the log says %q", got)
+	}
+	r.log.await(t, "inngest has forgotten an app")
 }
 
 // unreliable is Inngest as a transport sees it.
