@@ -26,7 +26,7 @@
 // driver what comes next (exchange.go):
 //
 //	the driver wants            the host answers
-//	nothing more, a value       200 and the value; with checkpointing 206 RunComplete
+//	nothing more, a value       200 and the value; a text that begins with "{": 206 RunComplete
 //	nothing more, a failure     500, or 400 and X-Inngest-No-Retry: true
 //	one step that a backend     runs it: 206 StepRun, StepError while attempts are left, StepFailed
 //	  makes

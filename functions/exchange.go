@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -208,10 +209,13 @@ func (x *exchange) complete(data json.RawMessage) (*call.Answer, string) {
 	if len(data) > maxStepOutput {
 		return x.fail(final(run.Invalid("The result of the function has %d bytes, the limit is %d.", len(data), maxStepOutput))), callFailed
 	}
-	if !x.function.Checkpoint {
-		return x.host.speak(http.StatusOK, data), callComplete
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte(`"{`)) {
+		// As the answer itself the server would take it for the object that
+		// the text may hold.
+		return x.reply(inngest.GeneratorOp{ID: inngest.RunCompleteID, Op: inngest.OpRunComplete, Data: data}), callComplete
 	}
-	return x.reply(inngest.GeneratorOp{ID: inngest.RunCompleteID, Op: inngest.OpRunComplete, Data: data}), callComplete
+	// Not RunComplete: the server's API shows no result of a run that ended so.
+	return x.host.speak(http.StatusOK, data), callComplete
 }
 
 // plan answers with steps that others do: the server, or a later call.

@@ -83,3 +83,32 @@ func TestHost_runsPlainEndpoint(t *testing.T) {
 		})
 	}
 }
+
+// The server's API shows the result of a run only where it is the answer itself.
+// There it would take a text that holds an object for the object.
+func TestHost_answersWithTheResultItself(t *testing.T) {
+	for name, test := range map[string]struct {
+		result string
+		status int
+	}{
+		"an object":               {`{"a":1}`, 200},
+		"a list of operations":    {`[{"op":"StepRun","id":"x"}]`, 200},
+		"a text":                  {`"done"`, 200},
+		"null":                    {`null`, 200},
+		"a text with an object":   {`"{\"a\":1}"`, 206},
+		"a text that begins so":   {`"{a}"`, 206},
+		"a text with white space": {` "{\"a\":1}" `, 206},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, checkpoint bool) {
+				k := &talker{next: func(*question) any { return m{"return": json.RawMessage(test.result)} }}
+				w := newWorld(t, setup{}, function("end", k.conversation(t), checkpoint, 3))
+				completed(t, w.start("t/end", m{}), test.result)
+				posts := w.front.posts()
+				if len(posts) != 1 || posts[0].status != test.status {
+					t.Errorf("answers %+v, want one with status %d", posts, test.status)
+				}
+			})
+		})
+	}
+}
