@@ -125,7 +125,7 @@ functions:
 		`gw.yaml:6: functions[0].triggers[0].if is "event.data.", want an expression over event; at column 12: unexpected '.'`,
 		`gw.yaml:7: functions[0].retires is not a setting, want retries`,
 		`gw.yaml:8: functions[0].endpoint is "http://b/${event.data.path}", want an http or https URL without user and fragment; it is literal, ${…} stands in steps only`,
-		`gw.yaml:11: functions[1].triggers[0].cron is "99 * * * *", want five fields (minute hour day month weekday) after an optional "TZ=<zone> ", or a word as @daily`,
+		`gw.yaml:11: functions[1].triggers[0].cron is "99 * * * *", want five fields (minute hour day month weekday) after an optional "TZ=<zone> "`,
 		`gw.yaml:12: functions[1].endpoint.headers.k is "env:NONE", want a variable that is set`,
 	}
 	for _, line := range want {

@@ -138,8 +138,10 @@ func (c *checker) triggers(triggers []Trigger) {
 }
 
 func (c *checker) cron(at string, t Trigger) {
-	if _, err := cron.ParseStandard(t.Cron); err != nil {
-		c.add(at+".cron", t.Cron, `five fields (minute hour day month weekday) after an optional "TZ=<zone> ", or a word as @daily`)
+	// The server takes no words as @daily, though what runs its crons would.
+	fields := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+	if _, err := fields.Parse(t.Cron); err != nil {
+		c.add(at+".cron", t.Cron, `five fields (minute hour day month weekday) after an optional "TZ=<zone> "`)
 	}
 	if t.Jitter != "" {
 		c.duration(at+".jitter", t.Jitter, MinCronJitter, MaxCronJitter)
@@ -196,8 +198,9 @@ func (c *checker) limits(list string, limits []ConcurrencyLimit) {
 
 func (c *checker) batch(f *Function) {
 	c.atLeast("batchEvents.maxSize", f.BatchEvents.MaxSize, MinBatchSize)
-	if d, err := ParseDuration(f.BatchEvents.Timeout); err != nil || d < MinBatchTimeout {
-		c.add("batchEvents.timeout", f.BatchEvents.Timeout, fmt.Sprintf("a duration from %v", MinBatchTimeout))
+	// The server knows no days and weeks here.
+	if d, err := time.ParseDuration(f.BatchEvents.Timeout); err != nil || d < MinBatchTimeout {
+		c.add("batchEvents.timeout", f.BatchEvents.Timeout, fmt.Sprintf("a duration from %v in hours, minutes and seconds", MinBatchTimeout))
 	}
 	var with []string
 	if len(f.Cancel) > 0 {

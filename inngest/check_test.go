@@ -49,9 +49,14 @@ func TestCheck_namesEveryFault(t *testing.T) {
 			"triggers[6].cron", "triggers[7].cron", "triggers[8].jitter"}},
 		"good cron schedules": {func(f *inngest.Function) {
 			f.Triggers = []inngest.Trigger{
-				{Cron: "TZ=Europe/Berlin 0 4 1 1 *"}, {Cron: "CRON_TZ=UTC */5 * * * MON-FRI", Jitter: "5m"}, {Cron: "@daily"},
+				{Cron: "TZ=Europe/Berlin 0 4 1 1 *"}, {Cron: "CRON_TZ=UTC */5 * * * MON-FRI", Jitter: "5m"},
 			}
 		}, nil},
+		"cron schedules in words": {func(f *inngest.Function) {
+			f.Triggers = []inngest.Trigger{{Cron: "@daily"}, {Cron: "@every 5m"}, {Cron: "TZ=UTC @daily"}}
+		}, []string{"triggers[0].cron", "triggers[1].cron", "triggers[2].cron"}},
+		"batch that waits for days": {func(f *inngest.Function) { f.BatchEvents = &inngest.BatchEvents{MaxSize: 2, Timeout: "1d"} },
+			[]string{"batchEvents.timeout"}},
 		"no step": {func(f *inngest.Function) { f.Steps = nil }, []string{"steps"}},
 		"bad step": {func(f *inngest.Function) {
 			f.Steps = map[string]inngest.Step{"step": {

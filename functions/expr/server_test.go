@@ -82,3 +82,33 @@ func TestServerExpr_writesValuesAsLiterals(t *testing.T) {
 		}
 	}
 }
+
+// As the server 1.43 answers to a cancelOn with each.
+func TestServer_matchesEventsByComparing(t *testing.T) {
+	s, err := NewServer("event", "async")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		`async.data.x == event.data.x && !async.data.y || async.ts > event.ts`: "",
+		`async.data.x in event.data.l`:                                         "",
+		`async.data.l[0] == event.data["a-b"]`:                                 "",
+		`async.data.x ? int(async.data.n) == -5 : double(event.data.n) == 1.5`: "",
+		`async.data.id in [1, 2]`:                                              "",
+		`async.data.x == 1 && async.data.y.startsWith("a")`:                    "uses startsWith",
+		`has(async.data.x)`:                                                    "uses has",
+		`event.data.l.exists(y, y == async.data.x)`:                            "uses a macro",
+		`async.data.x + 1 == event.data.x`:                                     "uses +",
+		`size(async.data.l) > 1`:                                               "uses size",
+		`lowercase(async.data.a) == "x"`:                                       "uses lowercase",
+		`async.data.x == -event.data.x`:                                        "uses -",
+	} {
+		err := s.Check(text, Match)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("Check(%s) = %v, want %q", text, err, want)
+		}
+	}
+	if err := s.Check(`size(event.data.l) > 1`, Condition); err != nil {
+		t.Errorf("a trigger's condition: %v", err)
+	}
+}

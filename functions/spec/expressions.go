@@ -23,7 +23,7 @@ func (r *reading) checkExpressions(f *Function) {
 		}
 	}
 	for i, c := range s.Cancel {
-		check(c.If, fmt.Sprintf("cancelOn[%d].if", i), expr.Condition, "event", "async")
+		check(c.If, fmt.Sprintf("cancelOn[%d].if", i), expr.Match, "event", "async")
 	}
 	check(s.Idempotency, "idempotency", expr.Any, "event")
 	if s.RateLimit != nil {
