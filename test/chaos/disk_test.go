@@ -14,11 +14,11 @@ import (
 // does not fit is refused, and when Inngest is back and there is room again, so
 // is the gateway.
 func TestEvents_surviveAFullDisk(t *testing.T) {
-	const events, size = 3000, 20 << 10 // twice what fits beside what is kept free
+	const events, size = 1500, 20 << 10 // twice what fits beside what is kept free
 	s := newServer(t)
 	newSink(t, s)
 	g := newGateway(t, s, nil, "events: {"+quick+"}")
-	g.wrap = ownDisk(t, g.state, "96m")
+	g.wrap = ownDisk(t, g.state, "80m")
 	g.start()
 	until(t, "an open spool", func() bool { return g.backlog() == 0 })
 	s.goAway()

@@ -152,7 +152,9 @@ func TestEvents_surviveInASpoolElsewhere(t *testing.T) {
 	}
 	s := newServer(t)
 	newSink(t, s)
-	g := newGateway(t, s, nil, fmt.Sprintf("events: {spool: {url: %q}, %s}", n.ClientURL(), quick))
+	// What a killed gateway had in its hands goes out again some time after the
+	// timeout of a request.
+	g := newGateway(t, s, nil, fmt.Sprintf("events: {spool: {url: %q}, %s}", n.ClientURL(), strings.Replace(quick, "{", "{timeout: 1s, ", 1)))
 	g.start()
 	b := send(t, g.apps, 64, events, 100)
 	b.until(events / 4)
