@@ -3,6 +3,7 @@ package load
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -44,9 +45,20 @@ type EventForm struct {
 	Key   string // event key
 	Array int    // events in a request, > 0; 1: an object, not an array
 	Seeds bool   // each request brings a seed, as those of the JavaScript SDK do
+	Flood bool   // more than a gateway has room for: what it refuses for that is sent again later
 }
 
 func (f EventForm) fresh() bool { return false }
+
+// Size returns the bytes of a request's body.
+func (f EventForm) Size() (int, error) {
+	m, err := f.request()
+	if err != nil {
+		return 0, err
+	}
+	_, body := m.parts()
+	return len(body), nil
+}
 
 func (f EventForm) request() (message, error) {
 	if f.Array < 1 || f.Key == "" {
@@ -65,7 +77,7 @@ func (f EventForm) request() (message, error) {
 	if f.Seeds {
 		seed = inngest.HeaderEventIDSeed + ": " + mark('s', seedWidth) + "\r\n"
 	}
-	r := &eventRequest{body: text, wanted: int64(answerFront + f.Array*(answerID+answerSep) - answerSep + answerEnd)}
+	r := &eventRequest{flood: f.Flood, body: text, wanted: int64(answerFront + f.Array*(answerID+answerSep) - answerSep + answerEnd)}
 	r.head = []byte(replace(eventHead, map[string]string{
 		"key": f.Key, "host": f.Host, "seed": seed, "length": strconv.Itoa(len(text)),
 	}))
@@ -84,7 +96,11 @@ type eventRequest struct {
 	seed    []byte   // a part of head; nil: none
 	wanted  int64    // bytes of the answer with the ids of all events
 	number  uint64
+	flood   bool
 }
+
+// errNoRoom says that a gateway refused events because it has no room for them.
+var errNoRoom = errors.New("no room")
 
 // begin lets each caller and each slice of time have numbers of its own.
 func (r *eventRequest) begin(caller int, now time.Time) {
@@ -110,6 +126,9 @@ func (r *eventRequest) parts() (head, body []byte) { return r.head, r.body }
 
 // check wants ids, as many as there are events: nothing else is of that length.
 func (r *eventRequest) check(a *Answer) error {
+	if r.flood && a.Status == 503 && (string(a.Refusal) == string(inngest.CodeMemoryExhausted) || string(a.Refusal) == string(inngest.CodeSpoolFull)) {
+		return errNoRoom
+	}
 	if a.Status != 200 || a.Size != r.wanted {
 		return fmt.Errorf("status %d with %d bytes, want ids in %d; x-gateway-error %q", a.Status, a.Size, r.wanted, a.Refusal)
 	}

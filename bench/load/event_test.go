@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -70,9 +71,31 @@ func TestEventForm_wantsTheIDsOfAllEvents(t *testing.T) {
 		"two ids": {Answer{Status: 200, Size: size}, true},
 		"one id":  {Answer{Status: 200, Size: size - 29}, false},
 		"refused": {Answer{Status: 503, Size: size}, false},
+		"no room": {Answer{Status: 503, Refusal: []byte("memory_exhausted")}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := m.check(&c.answer); (err == nil) != c.good {
+			if err := m.check(&c.answer); (err == nil) != c.good || errors.Is(err, errNoRoom) {
+				t.Errorf("check = %v", err)
+			}
+		})
+	}
+}
+
+func TestEventForm_floodExpectsRefusalsForRoom(t *testing.T) {
+	m, err := EventForm{Key: "key", Array: 2, Flood: true}.request()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		answer Answer
+		room   bool
+	}{
+		"memory":     {Answer{Status: 503, Refusal: []byte("memory_exhausted")}, true},
+		"spool":      {Answer{Status: 503, Refusal: []byte("spool_full")}, true},
+		"other code": {Answer{Status: 503, Refusal: []byte("spool_unavailable")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := m.check(&c.answer); err == nil || errors.Is(err, errNoRoom) != c.room {
 				t.Errorf("check = %v", err)
 			}
 		})

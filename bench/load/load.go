@@ -63,6 +63,7 @@ func New(o Options) (*Load, error) {
 // A Result is what callers saw in a slice of time.
 type Result struct {
 	Calls     int64         // answered as wanted
+	Refused   int64         // by a gateway that has no room, see [EventForm]
 	Took      time.Duration // from the first call to the last answer
 	Bytes     int64         // of the answers' bodies as they came
 	Latencies *hdrhistogram.Histogram
@@ -97,6 +98,7 @@ func (l *Load) Run(ctx context.Context, d time.Duration) (Result, error) {
 	total := Result{Took: time.Since(start), Latencies: NewHistogram()}
 	for _, r := range results {
 		total.Calls += r.Calls
+		total.Refused += r.Refused
 		total.Bytes += r.Bytes
 		total.Latencies.Merge(r.Latencies)
 	}
@@ -105,6 +107,9 @@ func (l *Load) Run(ctx context.Context, d time.Duration) (Result, error) {
 	}
 	return total, ctx.Err()
 }
+
+// refusedPause is how long a caller waits after a refusal that it expects.
+const refusedPause = 20 * time.Millisecond
 
 func (l *Load) work(ctx context.Context, i int, start, end time.Time) (Result, error) {
 	result := Result{Latencies: NewHistogram()}
@@ -130,6 +135,11 @@ func (l *Load) work(ctx context.Context, i int, start, end time.Time) (Result, e
 		answer, err := caller.call(request)
 		if err == nil {
 			err = request.check(answer)
+		}
+		if errors.Is(err, errNoRoom) {
+			result.Refused++
+			wait(ctx, time.Now().Add(refusedPause))
+			continue
 		}
 		if err != nil {
 			return result, fmt.Errorf("call %d to %s: %w", result.Calls+1, l.options.Address, err)

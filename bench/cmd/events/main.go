@@ -62,6 +62,7 @@ type settings struct {
 	contenders []string
 	arrays     []int
 	lone       bool
+	flood      []string // events.memory of gateways that get more than fits
 	senders    int
 	rate       float64
 	seeds      bool
@@ -115,6 +116,7 @@ func parse(args []string, stderr io.Writer) (s settings, asJSON bool, err error)
 	contenders := f.String("contenders", "direct,hybrid,durable", "who is compared: direct, and gateways by their mode: hybrid, durable, memory (no state_dir)")
 	arrays := f.String("arrays", "1,10,20,100", "events in a request")
 	f.BoolVar(&s.lone, "lone", true, "first, one sender of single events: the latency of an event that comes alone")
+	flood := f.String("flood", "8MiB,32MiB", "last, gateways with these bounds (events.memory) that get more than fits: their memory; empty: none")
 	f.IntVar(&s.senders, "senders", 64, "requests at once")
 	f.Float64Var(&s.rate, "rate", 0, "requests a second for each contender (open loop); 0: as fast as answers come")
 	f.BoolVar(&s.seeds, "seeds", false, "requests bring seeds, as those of the JavaScript SDK do")
@@ -143,6 +145,9 @@ func parse(args []string, stderr io.Writer) (s settings, asJSON bool, err error)
 	}
 	if s.cycles < 1 || s.senders < 1 || s.slice <= 0 || s.rate < 0 || s.cost < 0 || s.delay < 0 {
 		return s, false, errors.New("-cycles, -senders and -slice must be positive, -rate, -cost and -delay not negative")
+	}
+	if *flood != "" {
+		s.flood = strings.Split(*flood, ",")
 	}
 	s.contenders = strings.Split(*contenders, ",")
 	for _, name := range s.contenders {

@@ -39,6 +39,14 @@ func measure(ctx context.Context, s settings, dir string, progress io.Writer) (*
 		}
 		r.Cases = append(r.Cases, one)
 	}
+	for _, memory := range s.flood {
+		fmt.Fprintf(progress, "flood, events.memory %s\n", memory)
+		one, err := runFlood(ctx, s, memory, dir)
+		if err != nil {
+			return nil, fmt.Errorf("flood, events.memory %s: %w", memory, err)
+		}
+		r.Floods = append(r.Floods, one)
+	}
 	return r, nil
 }
 

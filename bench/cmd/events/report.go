@@ -20,6 +20,7 @@ type report struct {
 	SliceMS float64      `json:"slice_ms"`
 	Cycles  int          `json:"cycles"`
 	Cases   []caseReport `json:"cases"`
+	Floods  []flood      `json:"floods,omitempty"`
 }
 
 // caseReport is one number of events in a request and of senders.
@@ -146,6 +147,7 @@ func (r *report) markdown(w io.Writer) error {
 				one.SinkCPU.Median, one.Posts.Median, one.memory(), ratio(one.SpeedRatio), ratio(one.SinkRatio), ratio(one.TotalRatio), added(one.AddedLatency))
 		}
 	}
+	r.floods(out)
 	for _, c := range r.Cases {
 		for _, one := range c.Contenders {
 			if one.BeforeRatio != nil {
