@@ -89,7 +89,12 @@ type ownSeed struct {
 
 // take reads the events of a request and brings them to their lane.
 func (p *Plane) take(ctx context.Context, env *environment, d deliver.Destination, r *Request, own *ownSeed) (Answer, outcome) {
+	leave, ok := p.inflating.enter(ctx, r.ContentEncoding)
+	if !ok {
+		return failCanceled().answer(), outcomeUnavailable
+	}
 	events, err := p.read(r)
+	leave()
 	if err != nil {
 		p.o.Metrics.Invalid.WithLabelValues(string(err.Rule)).Inc()
 		return invalid(err), outcomeInvalid

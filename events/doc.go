@@ -32,7 +32,8 @@
 // than Options.Patience, and all that wait once half of events.memory is in use:
 // a slow Inngest costs disk, not memory. At the bound itself a request gets 503
 // memory_exhausted. What is spooled may arrive after events that came later and
-// went straight to Inngest.
+// went straight to Inngest. Coded bodies are inflated a few at a time, as many as
+// would fit into that memory.
 //
 // # Ids, and what can arrive twice
 //

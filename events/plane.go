@@ -26,6 +26,7 @@ type Plane struct {
 	ids          *idTable // nil: events are not compared by their ids
 	rate         *limiter // nil: no bound
 	heldBytes    prometheus.Gauge
+	inflating    inflating
 	bodies       sync.Pool // *[]byte, of batches that have their outcome
 
 	logs struct{ schema, seeds, store, refused sampler }
@@ -69,6 +70,7 @@ func New(o Options) (*Plane, error) {
 		ids:          newIDTable(&o),
 		rate:         newLimiter(o.Rate, o.Burst),
 		heldBytes:    o.Metrics.Memory.WithLabelValues(),
+		inflating:    newInflating(&o),
 		wake:         make(chan struct{}, 1),
 		idle:         make(chan struct{}),
 		lanes:        map[laneKey]*lane{},
