@@ -42,10 +42,9 @@ type Budget struct {
 	usedBytes        prometheus.Gauge
 	granted, refused prometheus.Counter
 
-	kept [classes]sync.Pool // storage between two bodies, by class
-
 	mu       sync.Mutex
 	used     int64
+	kept     keep // storage between two bodies
 	answers  queue
 	requests queue
 }
@@ -75,6 +74,7 @@ func New(o Options) (*Budget, error) {
 	return &Budget{
 		max:       o.Max,
 		reserve:   o.Reserve,
+		kept:      newKeep(o.Max),
 		wait:      o.Wait,
 		usedBytes: o.Metrics.Used.WithLabelValues(),
 		granted:   o.Metrics.Waits.WithLabelValues("granted"),

@@ -20,14 +20,17 @@ const (
 	answerStep = 64 << 10
 )
 
-// storage keeps its slice behind a pointer so that a sync.Pool takes it
-// without allocating.
-type storage struct{ bytes []byte }
+// storage is what a body lies in, and a link of the list of those that wait for
+// the next one.
+type storage struct {
+	bytes []byte
+	next  *storage
+}
 
 // A Buffer is a body that grows with what arrives, at most doubling, whatever
 // length was declared. It charges the capacity of its storage, not its length:
-// that is what the process really holds. Storage that waits in the pools for
-// the next body is not charged; the garbage collector frees it.
+// that is what the process really holds. Storage that waits for the next body is
+// not charged, but gives way to what is (keep.go).
 //
 // The zero Buffer is not usable, see [Budget.Request] and [Budget.Answer]. A
 // Buffer is used by one goroutine at a time and not copied once it holds bytes.
@@ -204,19 +207,4 @@ func capacityOf(class, size int) int {
 		return size
 	}
 	return smallest << class
-}
-
-func (b *Budget) take(class, capacity int) *storage {
-	if class < classes {
-		if s, ok := b.kept[class].Get().(*storage); ok {
-			return s
-		}
-	}
-	return &storage{bytes: make([]byte, capacity)}
-}
-
-func (b *Budget) give(s *storage) {
-	if class := classOf(len(s.bytes)); class < classes {
-		b.kept[class].Put(s)
-	}
 }

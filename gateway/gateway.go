@@ -34,6 +34,11 @@ type Options struct {
 	Version string
 	LogTo   io.Writer        // where log lines go
 	Now     func() time.Time // for signatures; nil: time.Now
+
+	// HeapCeiling is where the memory of this process ends, for a gateway that
+	// has it to itself: it then has the garbage collector keep to limits.memory.
+	// 0: leave the collector alone.
+	HeapCeiling int64
 }
 
 // A Gateway is one gateway, built from a configuration. It runs once.
@@ -70,6 +75,7 @@ type Gateway struct {
 	spoolOpen atomic.Bool
 	pingEvery time.Duration // see [Gateway.watchInngest]; tests shorten it
 	forgetful bool          // keeps nothing by intent: not worth a warning
+	ceiling   int64         // Options.HeapCeiling
 
 	stopWorkers context.CancelFunc // set by Run
 	workers     sync.WaitGroup     // what works in the background
@@ -90,7 +96,7 @@ func New(o Options) (*Gateway, error) {
 	if o.Config == nil || o.LogTo == nil {
 		return nil, errors.New("gateway: Config or LogTo is missing")
 	}
-	g := &Gateway{cfg: o.Config, version: o.Version, now: o.Now, ready: make(chan struct{}), pingEvery: pingInterval, rooms: map[string]*admission.Room{}}
+	g := &Gateway{cfg: o.Config, version: o.Version, now: o.Now, ceiling: o.HeapCeiling, ready: make(chan struct{}), pingEvery: pingInterval, rooms: map[string]*admission.Room{}}
 	if g.now == nil {
 		g.now = time.Now
 	}
@@ -211,6 +217,9 @@ func (g *Gateway) start() <-chan error {
 		run(&g.workers, "functions", func() error { return g.runHosted(ctx, h) })
 	}
 	run(&g.workers, "events", func() error { return g.events.Run(ctx) })
+	if g.ceiling > 0 {
+		g.workers.Go(func() { g.watchHeap(ctx, g.ceiling) })
+	}
 	if g.spool != nil {
 		run(&g.workers, "spool", func() error { return g.keepSpool(ctx) })
 	}

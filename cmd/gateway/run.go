@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
@@ -31,10 +32,11 @@ INNGEST_SIGNING_KEY are enough.`,
 			if err != nil {
 				return err
 			}
-			if err := limitHeap(); err != nil {
+			ceiling, err := limitHeap()
+			if err != nil {
 				return err
 			}
-			g, err := gateway.New(gateway.Options{Config: cfg, Version: version, LogTo: e.stderr})
+			g, err := gateway.New(gateway.Options{Config: cfg, Version: version, LogTo: e.stderr, HeapCeiling: ceiling})
 			if err != nil {
 				return err
 			}
@@ -45,18 +47,22 @@ INNGEST_SIGNING_KEY are enough.`,
 	return cmd
 }
 
-// limitHeap tells the garbage collector where the memory ends, unless GOMEMLIMIT
-// says so. Left alone it lets the heap double before it collects, and bodies
-// alone may take half of the memory (limits.memory).
-func limitHeap() error {
-	_, err := memlimit.Set(
+// limitHeap tells the garbage collector where the memory ends, and returns that;
+// 0 if GOMEMLIMIT has said so, which is left as it is. Left alone it lets the heap double before it collects,
+// and bodies alone may take half of the memory (limits.memory).
+func limitHeap() (int64, error) {
+	said := debug.SetMemoryLimit(-1) // asks
+	limit, err := memlimit.Set(
 		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)),
 		memlimit.WithRatio(0.9),
 	)
 	if err != nil {
-		return fmt.Errorf("memory limit of the process: %w; set GOMEMLIMIT instead", err)
+		return 0, fmt.Errorf("memory limit of the process: %w; set GOMEMLIMIT instead", err)
 	}
-	return nil
+	if limit == said {
+		return 0, nil
+	}
+	return limit, nil
 }
 
 // addConfigFlags adds the flags that say what the configuration is.
