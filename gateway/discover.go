@@ -194,11 +194,12 @@ func (g *Gateway) manifestFile(h *hosted, base string) string {
 	return filepath.Join(g.cfg.StateDir, "functions", hex.EncodeToString(sum[:8])+".json")
 }
 
-// originOf splits a URL into what a pool connects to and what it asks for.
+// originOf splits a URL into what a pool connects to, as package spec writes it,
+// and what it asks for.
 func originOf(text string) (origin, target string, err error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
 		return "", "", fmt.Errorf("%q is no http or https URL", text)
 	}
-	return u.Scheme + "://" + u.Host, u.RequestURI(), nil
+	return u.Scheme + "://" + strings.ToLower(u.Host), u.RequestURI(), nil
 }

@@ -172,3 +172,43 @@ func TestFunctions_arePublishedByBackends(t *testing.T) {
 		}
 	}
 }
+
+// A host is the same however it is written.
+func TestFunctions_arePublishedByABackendInCapitals(t *testing.T) {
+	server := newTestServer(t, recorded.SigningKey, recorded.EventKey)
+	backend := newPlainBackend(t, func(path string, _ map[string]any) (int, any) {
+		if path != "/.well-known/inngest-functions" {
+			return 200, path
+		}
+		on := func(name string) []any { return []any{map[string]any{"event": name}} }
+		return 200, []any{
+			map[string]any{"id": "one", "triggers": on("one"), "endpoint": "/one"},
+			map[string]any{"id": "two", "triggers": on("two"), "steps": []any{map[string]any{"id": "a", "get": "/two"}}},
+		}
+	})
+	shouted := strings.Replace(backend.url, "http://127.0.0.1", "HTTP://LocalHost", 1)
+	text := fmt.Sprintf("inngest: {api_url: %q, event_url: %q}\nfunction_apps: [{id: jobs, path: /jobs, discover: {urls: [%q]}}]\n",
+		server.url(), server.url(), shouted)
+	r := start(t, load(t, text))
+	server.sync(urlOf(r.listeners.inngest) + "/jobs")
+	server.waitFor("the published functions", func(apps []devserver.App, _ []devserver.Run) bool {
+		return len(apps) == 1 && len(apps[0].Functions) == 2
+	})
+	for _, name := range []string{"one", "two"} {
+		if run := server.run(name, nil); run.Status != devserver.Completed {
+			t.Errorf("run of %s is %s: %s", name, run.Status, run.Error)
+		}
+	}
+}
+
+func TestFunctions_sendEventsWithoutAKeyInDevelopment(t *testing.T) {
+	server := newTestServer(t, "", "NO_EVENT_KEY_SET") // which SDKs send
+	text := fmt.Sprintf("insecure_skip_verify: true\ninngest: {api_url: %q, event_url: %q}\n", server.url(), server.url()) +
+		"functions: [{id: tell, triggers: [{event: t}], steps: [{id: a, sendEvent: {name: told, data: {}}}]}]\n"
+	r := start(t, loadFrom(t, sources(t, text)))
+	server.sync(urlOf(r.listeners.inngest) + "/api/functions")
+	if run := server.run("t", nil); run.Status != devserver.Completed {
+		t.Fatalf("run is %s: %s", run.Status, run.Error)
+	}
+	server.waitEvents(1)
+}
