@@ -25,6 +25,7 @@ type Call struct {
 	Identity    inngest.Identity // from the signed body; zero for probes, syncs and durable re-entries
 	Received    time.Time        // when the head was complete
 	WholeAnswer bool             // the answer's body must be complete before it is used: never stream
+	Timeout     time.Duration    // what the app may take for it from when it is sent, its whole answer included; 0: the upstream's own limits. With WholeAnswer only
 	NoResend    bool             // must not be sent again even if nothing reached the app
 	Plain       bool             // goes to a backend without an SDK, whose errors are its own
 	Gone        func() bool      // tells whether the caller hung up meanwhile; may be nil; not to be called after Do returned

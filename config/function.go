@@ -50,7 +50,8 @@ type FunctionApp struct {
 	// remaining attempts over it.
 	OutageBudget time.Duration `koanf:"outage_budget"`
 
-	// Where calls wait that cannot be taken now.
+	// Where calls wait that cannot be taken now, and steps for a backend that is
+	// away.
 	Wait Wait `koanf:"wait"`
 
 	// Calls that are answered at once.

@@ -78,20 +78,16 @@ func reserved(name string) bool {
 // documentation. key is the same for every attempt at the same thing, empty
 // where nothing is done.
 func (b *Backend) post(ctx context.Context, r *run.Run, key string, body []byte) run.Result {
-	ctx, cancel := context.WithTimeoutCause(ctx, b.Timeout, run.ErrTimeout)
-	defer cancel()
 	c := &call.Call{
 		App: b.App, Method: http.MethodPost, Target: []byte(b.Target), Head: b.head(r, key), Body: body,
-		Received: b.Now(), WholeAnswer: true, Plain: true,
+		Received: b.Now(), WholeAnswer: true, Timeout: b.Timeout, Plain: true,
 	}
+	r.Bind(c)
 	if b.Sign != nil {
 		c.Signature = b.Sign(body)
 	}
 	a, err := b.Callee.Do(ctx, c)
 	if err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, run.ErrTimeout) {
-			err = cause
-		}
 		return run.Result{Failure: run.Unreached(err)}
 	}
 	defer a.Release()

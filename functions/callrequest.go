@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/functions/run"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
@@ -33,9 +34,9 @@ func parseCall(body []byte) (*callRequest, error) {
 }
 
 // run makes what a driver is told. target is the only step to run, empty for
-// any; the trace is in the call's head. A server that does not say how many
+// any. A server that does not say how many
 // attempts there are has them from the registration.
-func (r *callRequest) run(f *inngest.Function, target string, head []byte) *run.Run {
+func (r *callRequest) run(f *inngest.Function, target string, c *call.Call) *run.Run {
 	attempts := r.Ctx.MaxAttempts
 	if attempts <= 0 {
 		attempts = f.EffectiveRetries() + 1
@@ -43,7 +44,8 @@ func (r *callRequest) run(f *inngest.Function, target string, head []byte) *run.
 	out := &run.Run{
 		Function: f.ID, ID: r.Ctx.RunID, Attempt: r.Ctx.Attempt, MaxAttempts: attempts,
 		Event: r.Event, Events: r.Events, Memo: make(run.Memo, len(r.Steps)), Target: target,
-		Traceparent: headValue(head, inngest.HeaderTraceparent), Tracestate: headValue(head, inngest.HeaderTracestate),
+		Traceparent: headValue(c.Head, inngest.HeaderTraceparent), Tracestate: headValue(c.Head, inngest.HeaderTracestate),
+		Call: c,
 	}
 	if len(out.Event) == 0 {
 		out.Event = json.RawMessage("null")

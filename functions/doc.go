@@ -66,6 +66,10 @@
 // and so does error where it is a text. Otherwise the name is "HTTP 502" and
 // the message the first bytes of the body.
 //
+// A backend that takes no connection is waited for by whoever passes the call on
+// (a room of gateway/admission), for as long as Inngest waits for the answer:
+// [run.Run.Bind] tells it.
+//
 // What the gateway itself has to say of an error stands in X-Gateway-Error, see
 // docs/errors.md.
 //

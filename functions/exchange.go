@@ -69,7 +69,7 @@ func (x *exchange) respond(ctx context.Context, c *call.Call) (*call.Answer, str
 	if x.step != inngest.TargetAny {
 		target = x.step
 	}
-	x.req, x.run = req, req.run(&x.function.Config, target, c.Head)
+	x.req, x.run = req, req.run(&x.function.Config, target, c)
 	return x.advance(ctx)
 }
 

@@ -25,9 +25,20 @@ type waited struct {
 	concurrency config.Concurrency
 	guard       config.Guard
 	tolerance   time.Duration // how long the app believes the caller's own signature; 0: it sees none
+	kept        bool          // pauses and what was learnt, over a restart
 }
 
-// newRoom puts a waiting room before an app.
+// newAppRoom is newRoom for an app as a whole, which people can pause.
+func (g *Gateway) newAppRoom(w waited) (*admission.Room, error) {
+	w.kept = true
+	room, err := g.newRoom(w)
+	if err == nil {
+		g.rooms[w.app] = room
+	}
+	return room, err
+}
+
+// newRoom puts a waiting room before an app, or a backend of one.
 func (g *Gateway) newRoom(w waited) (*admission.Room, error) {
 	o := admission.Options{
 		App:    w.app,
@@ -54,15 +65,10 @@ func (g *Gateway) newRoom(w waited) (*admission.Room, error) {
 	if w.health != nil {
 		o.Health = w.health
 	}
-	if g.cfg.StateDir != "" {
+	if g.cfg.StateDir != "" && w.kept {
 		o.Store = admission.NewFolder(filepath.Join(g.cfg.StateDir, "admission"), g.now).App(w.app)
 	}
-	room, err := admission.New(o)
-	if err != nil {
-		return nil, err
-	}
-	g.rooms[w.app] = room
-	return room, nil
+	return admission.New(o)
 }
 
 // roomOf puts a waiting room before an app with an SDK.
@@ -74,12 +80,12 @@ func (g *Gateway) roomOf(a config.App, u *pool.Upstream) (*admission.Room, error
 	if a.Signing == config.SigningPassthrough && !g.cfg.InsecureSkipVerify {
 		w.tolerance = g.cfg.Environment(a).SignatureTolerance
 	}
-	return g.newRoom(w)
+	return g.newAppRoom(w)
 }
 
 // roomOfHosted puts one before functions that the gateway hosts.
 func (g *Gateway) roomOfHosted(h *hosted) (*admission.Room, error) {
-	return g.newRoom(waited{
+	return g.newAppRoom(waited{
 		app: h.ID, callee: h.host,
 		wait: h.Wait, concurrency: h.Concurrency, guard: h.Guard,
 	})

@@ -14,7 +14,6 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/functions/spec"
 	"github.com/inngest-gateway/inngest-gateway/gateway/inbound"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
-	"github.com/inngest-gateway/inngest-gateway/pool"
 	"github.com/inngest-gateway/inngest-gateway/signature"
 )
 
@@ -30,7 +29,7 @@ type hosted struct {
 	config.FunctionApp
 	in       *environment
 	host     *functions.Host
-	backends map[string]*pool.Upstream // by origin
+	backends map[string]*backend // by origin
 	build    func(spec.Function) ([]functions.Function, error)
 
 	mu        sync.Mutex
@@ -51,7 +50,7 @@ func (g *Gateway) newHosted() error {
 }
 
 func (g *Gateway) newHostedApp(a config.FunctionApp) (*hosted, error) {
-	h := &hosted{FunctionApp: a, in: g.environments[a.Inngest], backends: map[string]*pool.Upstream{}, published: map[string][]spec.Function{}}
+	h := &hosted{FunctionApp: a, in: g.environments[a.Inngest], backends: map[string]*backend{}, published: map[string][]spec.Function{}}
 	if h.in == nil {
 		return nil, fmt.Errorf("no environment is called %q", a.Inngest)
 	}
@@ -89,49 +88,6 @@ func (g *Gateway) newHostedApp(a config.FunctionApp) (*hosted, error) {
 		Now:     g.now,
 	})
 	return h, err
-}
-
-// newBackends makes a pool for each host that a function may call: those of the
-// configuration, and those that publish functions, which may call themselves.
-func (g *Gateway) newBackends(h *hosted) error {
-	b := h.Backends
-	add := func(origin string) error {
-		if h.backends[origin] != nil {
-			return nil
-		}
-		u, err := g.newUpstream(config.App{ID: h.ID, Upstream: config.Upstream{
-			Endpoints:     []string{origin},
-			DialTimeout:   b.DialTimeout,
-			AnswerTimeout: b.AnswerTimeout,
-			Connections:   b.Connections,
-			Breaker:       b.Breaker,
-			Probe:         b.Probe,
-			TLS:           b.TLS,
-		}})
-		if err != nil {
-			return fmt.Errorf("backend %s: %w", origin, err)
-		}
-		h.backends[origin] = u
-		g.upstreams = append(g.upstreams, upstream{h.ID, u})
-		return nil
-	}
-	for _, f := range g.cfg.FunctionsOf(h.ID) {
-		for _, origin := range f.Origins() {
-			if err := add(origin); err != nil {
-				return err
-			}
-		}
-	}
-	for _, base := range h.Discover.URLs {
-		origin, _, err := originOf(base)
-		if err != nil {
-			return err
-		}
-		if err := add(origin); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // functions returns all functions of the app, those of the file first. A backend

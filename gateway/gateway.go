@@ -189,7 +189,7 @@ func (g *Gateway) start() <-chan error {
 	// goes on until that is over.
 	ctx, stop := context.WithCancel(context.Background())
 	g.stopWorkers = stop
-	failed := make(chan error, len(g.upstreams)+len(g.environments)+len(g.rooms)+len(g.hosted)+6)
+	failed := make(chan error, len(g.upstreams)+len(g.environments)+len(g.allRooms())+len(g.hosted)+6)
 	run := func(group *sync.WaitGroup, part string, f func() error) {
 		group.Go(func() {
 			err := f()
@@ -210,7 +210,7 @@ func (g *Gateway) start() <-chan error {
 		run(&g.workers, "inngest", func() error { return g.watchInngest(ctx, e) })
 	}
 	run(&g.workers, "apps", func() error { return g.apps.Run(ctx) })
-	for _, room := range g.rooms {
+	for _, room := range g.allRooms() {
 		run(&g.workers, "admission", func() error { return room.Run(ctx) })
 	}
 	for _, h := range g.hosted {
@@ -262,7 +262,7 @@ func (g *Gateway) stopCalls(ctx context.Context) error {
 	if g.inbound.WaitIdle(idle) == nil {
 		return g.inbound.Close()
 	}
-	for _, room := range g.rooms {
+	for _, room := range g.allRooms() {
 		room.Drain()
 	}
 	shed, cancel := context.WithTimeout(ctx, shedTime)

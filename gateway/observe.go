@@ -191,8 +191,8 @@ func (g *Gateway) status() status {
 		}
 		s.Inngest = append(s.Inngest, one)
 	}
-	for _, app := range slices.Sorted(maps.Keys(g.rooms)) {
-		s.Waiting = append(s.Waiting, g.rooms[app].Status())
+	for _, room := range g.allRooms() {
+		s.Waiting = append(s.Waiting, room.Status())
 	}
 	for _, h := range g.hosted {
 		s.FunctionApps = append(s.FunctionApps, h.host.Status())

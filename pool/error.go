@@ -1,12 +1,16 @@
 package pool
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
+
+// ErrTimeout is why a call ended that had a [call.Call].Timeout.
+var ErrTimeout = errors.New("the time of the call is over")
 
 // An Error says why a call has no answer.
 type Error struct {

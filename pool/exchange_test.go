@@ -260,6 +260,23 @@ func TestDo_endsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestDo_endsWithTheTimeOfItsCall(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, u *Upstream, app *faultyapp.App) {
+		began := time.Now()
+		cl := faulty("x", faultyapp.Named("never answers"))
+		cl.WholeAnswer, cl.Timeout = true, time.Second
+		_, err := u.Do(t.Context(), cl)
+		if e := wantError(t, err, inngest.CodeUpstreamTimeout); !errors.Is(e, ErrTimeout) || !e.Sent || time.Since(began) != time.Second {
+			t.Errorf("%v (sent %v) after %v", e, e.Sent, time.Since(began))
+		}
+		cl = post("y")
+		cl.WholeAnswer, cl.Timeout = true, time.Second
+		if got := mustDo(t, u, cl); got != faultyapp.Own("y") {
+			t.Errorf("answer %q", got)
+		}
+	})
+}
+
 // The end of a context after its call must not hit the call that has the
 // connection now.
 func TestDo_leavesTheNextCallAloneWhenAnEarlierContextEnds(t *testing.T) {

@@ -119,6 +119,11 @@ func (u *Upstream) Do(ctx context.Context, cl *call.Call) (*call.Answer, error) 
 	if err := checkCall(cl); err != nil {
 		return nil, &Error{Code: inngest.CodeInternal, Err: err}
 	}
+	if cl.Timeout > 0 && cl.WholeAnswer {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, cl.Timeout, ErrTimeout)
+		defer cancel()
+	}
 	var last *Error
 	var refused []*endpoint // that could not be reached
 	for resent := false; ; {

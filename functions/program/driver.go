@@ -15,7 +15,7 @@ import (
 // Options says what a Driver reaches.
 type Options struct {
 	// Call makes a call to the backend with that origin (one of
-	// [Program.Origins]), as pool.Upstream.Do does.
+	// [Program.Origins]), as pool.Upstream.Do does, Timeout included.
 	Call func(ctx context.Context, origin string, c *call.Call) (*call.Answer, error)
 	// Send sends events, a JSON array, and returns their ids, a JSON array. A
 	// *run.Failure as its error is the step's failure as it stands.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -50,20 +49,16 @@ func (d *Driver) request(ctx context.Context, r *run.Run, s *run.Step, q *reques
 	if timeout == 0 {
 		timeout = d.opts.Timeout
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, run.ErrTimeout)
-	defer cancel()
 	c := &call.Call{
 		App: d.program.scope.App, Method: q.method, Target: []byte(q.target), Head: q.head(r, s), Body: q.body,
-		Received: d.opts.Now(), WholeAnswer: true, Plain: true,
+		Received: d.opts.Now(), WholeAnswer: true, Timeout: timeout, Plain: true,
 	}
+	r.Bind(c)
 	if d.opts.Sign != nil {
 		c.Signature = d.opts.Sign(c.Body)
 	}
 	a, err := d.opts.Call(ctx, q.origin, c)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), run.ErrTimeout) {
-			err = run.ErrTimeout
-		}
 		return q.final(r, run.Result{Failure: run.Unreached(err)})
 	}
 	defer a.Release()

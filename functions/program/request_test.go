@@ -3,7 +3,6 @@ package program_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -116,18 +115,17 @@ func TestExecute_judgesTheAnswer(t *testing.T) {
 func TestExecute_tellsThatABackendWasNotReached(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
-		wait bool
 		code inngest.Code
 	}{
-		"refused": {&pool.Error{Code: inngest.CodeUpstreamRefused}, false, inngest.CodeFunctionWebhook},
-		"silent":  {errors.New("the call ended"), true, inngest.CodeFunctionTimeout},
+		"refused": {&pool.Error{Code: inngest.CodeUpstreamRefused}, inngest.CodeFunctionWebhook},
+		"silent":  {&pool.Error{Code: inngest.CodeUpstreamTimeout, Err: pool.ErrTimeout}, inngest.CodeFunctionTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &backend{}
 			o := b.options()
-			o.Call = func(ctx context.Context, _ string, _ *call.Call) (*call.Answer, error) {
-				if c.wait {
-					<-ctx.Done()
+			o.Call = func(_ context.Context, _ string, made *call.Call) (*call.Answer, error) {
+				if made.Timeout != time.Millisecond || !made.Waits {
+					t.Errorf("the call has %v, and waits: %v", made.Timeout, made.Waits)
 				}
 				return nil, c.err
 			}

@@ -16,9 +16,6 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/pool"
 )
 
-// ErrTimeout is the cause of a context in which a backend had no more time.
-var ErrTimeout = errors.New("the function's time for one request is over")
-
 // How many bytes an error keeps of what a backend says: it goes to the server
 // and back with each call of the run.
 const (
@@ -172,18 +169,24 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return min(wait, inngest.MaxRetryAfter)
 }
 
-// Unreached makes a failure of a call that got no answer: err is a [*pool.Error],
-// or [ErrTimeout]. What the failure says is for everybody: the address of a
+// drainRetryAfter is when a backend may be called again that was waited for when
+// the gateway went away: another one is there in a moment.
+const drainRetryAfter = 5 * time.Second
+
+// Unreached makes a failure of a call that got no answer: err is a [*pool.Error]. What the failure says is for everybody: the address of a
 // backend is left out, the cause is in the log of package pool.
 func Unreached(err error) *Failure {
 	f := &Failure{Name: "BackendError", Code: inngest.CodeFunctionWebhook}
 	var upstream *pool.Error
 	switch {
-	case errors.Is(err, ErrTimeout):
+	case errors.Is(err, pool.ErrTimeout):
 		f.Name, f.Code = "TimeoutError", inngest.CodeFunctionTimeout
 		f.Message = "The backend did not answer in the time that the function gives it."
 	case !errors.As(err, &upstream):
 		f.Message = "The backend could not be called."
+	case upstream.Code == inngest.CodeDraining:
+		f.RetryAfter = drainRetryAfter
+		f.Message = "The backend was waited for, and the gateway went away (" + string(upstream.Code) + "); nothing reached it."
 	case upstream.Code == inngest.CodeUpstreamTimeout:
 		f.Name, f.Code = "TimeoutError", inngest.CodeFunctionTimeout
 		f.Message = "The backend did not answer in time (" + string(upstream.Code) + ")."

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
@@ -37,7 +38,17 @@ type Run struct {
 	Target      string          // hashed id of the only step to run in this call; empty: any
 	Traceparent string          // of the call, to pass on to backends; may be empty
 	Tracestate  string
-	Own         any // the driver's own, kept between its Advances while the call lasts
+	Call        *call.Call // Inngest's, that is being answered; nil: none
+	Own         any        // the driver's own, kept between its Advances while the call lasts
+}
+
+// Bind makes a call to a backend a part of the call that is being answered: it
+// may be parked while the backend is away, for as long as Inngest waits.
+func (r *Run) Bind(c *call.Call) {
+	c.Waits = true
+	if by := r.Call; by != nil {
+		c.Received, c.Signed, c.Gone, c.Identity = by.Received, by.Signed, by.Gone, by.Identity
+	}
 }
 
 // A Memo holds what steps have given, by hashed id.

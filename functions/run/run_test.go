@@ -75,12 +75,13 @@ func TestUnreached_namesCauseAndNoAddress(t *testing.T) {
 		"refused":  {&pool.Error{Code: inngest.CodeUpstreamRefused, Endpoint: "http://10.0.0.1"}, inngest.CodeFunctionWebhook, "(upstream_refused); nothing reached it."},
 		"reset":    {&pool.Error{Code: inngest.CodeUpstreamReset, Sent: true, Endpoint: "http://10.0.0.1"}, inngest.CodeFunctionWebhook, "it may have done what it was asked."},
 		"too slow": {&pool.Error{Code: inngest.CodeUpstreamTimeout, Sent: true, Endpoint: "http://10.0.0.1"}, inngest.CodeFunctionTimeout, "(upstream_timeout)"},
-		"no time":  {run.ErrTimeout, inngest.CodeFunctionTimeout, "in the time that the function gives it."},
+		"no time":  {pool.ErrTimeout, inngest.CodeFunctionTimeout, "in the time that the function gives it."},
+		"draining": {&pool.Error{Code: inngest.CodeDraining, Endpoint: "http://10.0.0.1"}, inngest.CodeFunctionWebhook, "went away (draining); nothing reached it."},
 		"other":    {http.ErrServerClosed, inngest.CodeFunctionWebhook, "could not be called."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := run.Unreached(c.err)
-			if f.Code != c.code || !strings.HasSuffix(f.Message, c.want) && !strings.Contains(f.Message, c.want) || strings.Contains(f.Message, "10.0.0.1") || f.NoRetry {
+			if f.Code != c.code || !strings.HasSuffix(f.Message, c.want) && !strings.Contains(f.Message, c.want) || strings.Contains(f.Message, "10.0.0.1") || f.NoRetry || (f.RetryAfter > 0) != (name == "draining") {
 				t.Errorf("Unreached = %+v, want %s, …%s", f, c.code, c.want)
 			}
 		})
