@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/call"
@@ -27,7 +28,14 @@ const (
 	// rediscover is how soon a backend is asked again that has never said what
 	// its functions are.
 	rediscover = 5 * time.Second
+	maxTold    = 4 << 10 // bytes of what is wrong with a manifest
 )
+
+// heard is what a backend said last of its functions.
+type heard struct {
+	sum [sha256.Size]byte
+	err error // what is wrong with it
+}
 
 // runHosted serves a function app: it has it synced, looks for functions that
 // backends publish, and waits for calls that are running when ctx ends.
@@ -70,11 +78,15 @@ func (h *hosted) nextLook() <-chan time.Time {
 // keeps the functions that it published last.
 func (g *Gateway) lookForAll(ctx context.Context, h *hosted) bool {
 	var all sync.WaitGroup
+	var news atomic.Bool
 	for _, base := range h.Discover.URLs {
 		all.Go(func() {
 			text, err := h.fetchManifest(ctx, base)
 			if err == nil {
-				err = g.publish(h, base, text)
+				var isNew bool
+				if isNew, err = g.publish(h, base, text); isNew {
+					news.Store(true)
+				}
 			}
 			if err != nil && ctx.Err() == nil {
 				g.log.Warn("functions of a backend not read; those that it published last are kept", "app", h.ID, "backend", base, "err", err)
@@ -82,14 +94,11 @@ func (g *Gateway) lookForAll(ctx context.Context, h *hosted) bool {
 		})
 	}
 	all.Wait()
-	if len(h.Discover.URLs) == 0 || ctx.Err() != nil {
+	if !news.Load() || ctx.Err() != nil {
 		return false
 	}
-	list, err := h.functions(g.cfg)
-	var clash *clashError
-	if errors.As(err, &clash) {
-		g.log.Error("two functions of one id", "app", h.ID, "err", err)
-	} else if err != nil {
+	list, err := g.functionsOf(h)
+	if err != nil {
 		g.log.Error("published functions cannot be served", "app", h.ID, "err", err)
 		return false
 	}
@@ -129,36 +138,54 @@ func (h *hosted) fetchManifest(ctx context.Context, base string) ([]byte, error)
 	return slices.Clone(a.Body), nil
 }
 
-// publish takes a backend's manifest, and keeps it for a start at which the
-// backend is away: Inngest would drop functions that are not registered.
-func (g *Gateway) publish(h *hosted, base string, text []byte) error {
-	list, err := h.readManifest(text, base)
-	if err != nil {
-		return err
+// publish takes a backend's manifest and tells whether it is another one. It
+// keeps it for a start at which the backend is away: Inngest would drop functions
+// that are not registered.
+func (g *Gateway) publish(h *hosted, base string, text []byte) (isNew bool, err error) {
+	if isNew, err = h.readManifest(text, base); !isNew || err != nil {
+		return false, err
 	}
-	h.mu.Lock()
-	h.published[base] = list
-	h.mu.Unlock()
 	file := g.manifestFile(h, base)
 	if file == "" {
-		return nil
-	}
-	if old, err := os.ReadFile(file); err == nil && string(old) == string(text) {
-		return nil
+		return true, nil
 	}
 	if err := statefile.Save(file, text); err != nil {
 		g.log.Error("published functions not saved", "app", h.ID, "backend", base, "err", err)
 	}
-	return nil
+	return true, nil
 }
 
-// readManifest returns an error that names all that is wrong.
-func (h *hosted) readManifest(text []byte, base string) ([]spec.Function, error) {
+// readManifest takes a manifest and tells whether it is another one than the
+// last. Reading a large one takes seconds: what was read is not read again.
+func (h *hosted) readManifest(text []byte, base string) (isNew bool, err error) {
+	sum := sha256.Sum256(text)
+	h.mu.Lock()
+	last, ok := h.heard[base]
+	h.mu.Unlock()
+	if ok && last.sum == sum {
+		return false, last.err
+	}
 	list, problems := spec.Reader{App: h.ID}.ReadManifest(text, base)
 	if problems != nil {
-		return nil, problems
+		err = shortened(problems)
 	}
-	return list, nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.heard[base] = heard{sum, err}
+	if err == nil {
+		h.published[base] = list
+	}
+	return err == nil, err
+}
+
+// shortened makes an error of problems that says as many as fit into a line of
+// a log: whoever wrote the manifest is not to fill that.
+func shortened(problems spec.Problems) error {
+	text := problems.Error()
+	if len(text) <= maxTold {
+		return problems
+	}
+	return fmt.Errorf("%s…\n%d problems in all", strings.ToValidUTF8(text[:maxTold], ""), len(problems))
 }
 
 // readPublished takes what was kept of the backends' functions.
@@ -172,15 +199,12 @@ func (g *Gateway) readPublished(h *hosted) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		var list []spec.Function
 		if err == nil {
-			list, err = h.readManifest(text, base)
+			_, err = h.readManifest(text, base)
 		}
 		if err != nil {
 			g.log.Warn("kept functions of a backend cannot be read", "app", h.ID, "backend", base, "file", file, "err", err)
-			continue
 		}
-		h.published[base] = list
 	}
 }
 

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -34,6 +33,7 @@ type hosted struct {
 
 	mu        sync.Mutex
 	published map[string][]spec.Function // by URL of Discover.URLs
+	heard     map[string]heard           // by URL too
 }
 
 // newHosted builds the function apps. It comes after the event plane, which
@@ -50,7 +50,7 @@ func (g *Gateway) newHosted() error {
 }
 
 func (g *Gateway) newHostedApp(a config.FunctionApp) (*hosted, error) {
-	h := &hosted{FunctionApp: a, in: g.environments[a.Inngest], backends: map[string]*backend{}, published: map[string][]spec.Function{}}
+	h := &hosted{FunctionApp: a, in: g.environments[a.Inngest], backends: map[string]*backend{}, published: map[string][]spec.Function{}, heard: map[string]heard{}}
 	if h.in == nil {
 		return nil, fmt.Errorf("no environment is called %q", a.Inngest)
 	}
@@ -59,7 +59,7 @@ func (g *Gateway) newHostedApp(a config.FunctionApp) (*hosted, error) {
 		return nil, err
 	}
 	g.readPublished(h)
-	list, err := h.functions(g.cfg)
+	list, err := g.functionsOf(h)
 	if err != nil {
 		return nil, err
 	}
@@ -90,43 +90,43 @@ func (g *Gateway) newHostedApp(a config.FunctionApp) (*hosted, error) {
 	return h, err
 }
 
-// functions returns all functions of the app, those of the file first. A backend
-// that publishes one of a name that is taken is told of and left out.
-func (h *hosted) functions(c *config.Config) (list []functions.Function, err error) {
+// functionsOf returns all functions of an app, those of the file first. What a
+// backend publishes under an id that is taken, or that cannot be served, is told
+// of and left out: it keeps nobody else from being served.
+func (g *Gateway) functionsOf(h *hosted) (list []functions.Function, err error) {
 	taken := map[string]string{}
-	var clashes []error
-	add := func(f spec.Function, from string) error {
-		if other, ok := taken[f.ID]; ok {
-			clashes = append(clashes, fmt.Errorf("function %s of %s is left out: %s has one of that id", f.ID, from, other))
-			return nil
-		}
-		taken[f.ID] = from
+	for _, f := range g.cfg.FunctionsOf(h.ID) {
 		parts, err := h.build(f)
-		list = append(list, parts...)
-		return err
-	}
-	for _, f := range c.FunctionsOf(h.ID) {
-		if err := add(f, "the configuration"); err != nil {
+		if err != nil {
 			return nil, err
 		}
+		for _, part := range parts {
+			taken[part.Config.ID] = "the configuration"
+		}
+		list = append(list, parts...)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, base := range h.Discover.URLs {
 		for _, f := range h.published[base] {
-			if err := add(f, base); err != nil {
-				return nil, err
+			parts, err := h.build(f)
+			for _, part := range parts {
+				if other, ok := taken[part.Config.ID]; ok && err == nil {
+					err = fmt.Errorf("%s has a function of the id %s", other, part.Config.ID)
+				}
 			}
+			if err != nil {
+				g.log.Error("a published function is left out", "app", h.ID, "function", f.ID, "backend", base, "err", err)
+				continue
+			}
+			for _, part := range parts {
+				taken[part.Config.ID] = base
+			}
+			list = append(list, parts...)
 		}
-	}
-	if len(clashes) > 0 {
-		return list, &clashError{errors.Join(clashes...)}
 	}
 	return list, nil
 }
-
-// A clashError says which published functions are left out; the others are there.
-type clashError struct{ error }
 
 // drivers returns what is registered for a function, each with what makes it go.
 func (g *Gateway) drivers(h *hosted, f spec.Function) ([]functions.Function, error) {

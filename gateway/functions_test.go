@@ -13,7 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/inngest-gateway/inngest-gateway/config"
 	"github.com/inngest-gateway/inngest-gateway/devserver"
+	"github.com/inngest-gateway/inngest-gateway/functions/spec"
 	"github.com/inngest-gateway/inngest-gateway/test/recorded"
 )
 
@@ -211,4 +213,85 @@ func TestFunctions_sendEventsWithoutAKeyInDevelopment(t *testing.T) {
 		t.Fatalf("run is %s: %s", run.Status, run.Error)
 	}
 	server.waitEvents(1)
+}
+
+// manifestOf writes functions that an event of their name starts.
+func manifestOf(functions ...map[string]any) map[string]any {
+	list := []any{}
+	for _, f := range functions {
+		f["triggers"] = []any{map[string]any{"event": f["id"]}}
+		list = append(list, f)
+	}
+	return map[string]any{"functions": list}
+}
+
+func publishedAt(id string) map[string]any { return map[string]any{"id": id, "endpoint": "/" + id} }
+
+// What one backend publishes keeps neither the gateway from starting nor the
+// functions of others from being served.
+func TestFunctions_leaveOutWhatIsPublishedTwice(t *testing.T) {
+	server := newTestServer(t, recorded.SigningKey, recorded.EventKey)
+	publish := func(functions ...map[string]any) *plainBackend {
+		return newPlainBackend(t, func(path string, _ map[string]any) (int, any) {
+			if path != manifestPath {
+				return 200, path
+			}
+			return 200, manifestOf(functions...)
+		})
+	}
+	withFailure := publishedAt("one")
+	withFailure["onFailure"] = map[string]any{"endpoint": "/failed"}
+	first, second := publish(withFailure, publishedAt("two")), publish(publishedAt("one-failure"), publishedAt("two"), publishedAt("three"))
+	text := fmt.Sprintf("inngest: {api_url: %q, event_url: %q}\nstate_dir: %q\nfunction_apps: [{id: jobs, path: /jobs, discover: {urls: [%q, %q]}}]\n",
+		server.url(), server.url(), t.TempDir(), first.url, second.url)
+	served := func(r *running) (ids []string) {
+		for _, f := range r.hosted[0].host.Status().Functions {
+			ids = append(ids, strings.TrimPrefix(f.ID, "jobs-"))
+		}
+		return ids
+	}
+	r := start(t, load(t, text))
+	server.sync(urlOf(r.listeners.inngest) + "/jobs")
+	server.waitFor("the published functions", func(apps []devserver.App, _ []devserver.Run) bool {
+		return len(apps) == 1 && len(apps[0].Functions) == 4
+	})
+	if diff := cmp.Diff([]string{"one", "one-failure", "two", "three"}, served(r)); diff != "" {
+		t.Errorf("functions (-want +got):\n%s", diff)
+	}
+	if got := len(r.log.lines("left out")); got != 2 {
+		t.Errorf("%d functions are told of, want 2: %s", got, r.log)
+	}
+	if err := r.stop(t); err != nil {
+		t.Fatal(err)
+	}
+	// The file has one of them now, and the backends are as they were.
+	r = start(t, load(t, text+"functions: [{id: three, triggers: [{event: three}], endpoint: \"http://127.0.0.1:1/\"}]\n"))
+	if diff := cmp.Diff([]string{"three", "one", "one-failure", "two"}, served(r)); diff != "" {
+		t.Errorf("functions after a restart (-want +got):\n%s", diff)
+	}
+}
+
+func TestReadManifest_readsATextOnceAndTellsAsMuchAsALineHolds(t *testing.T) {
+	h := &hosted{FunctionApp: config.FunctionApp{ID: "jobs"}, published: map[string][]spec.Function{}, heard: map[string]heard{}}
+	const base = "http://backend"
+	read := func(list string, want bool, wrong string) {
+		t.Helper()
+		isNew, err := h.readManifest([]byte(list), base)
+		if isNew != want || (err == nil) != (wrong == "") || err != nil && !strings.Contains(err.Error(), wrong) {
+			t.Errorf("readManifest(%.60s) = %v, %v, want %v and %q", list, isNew, err, want, wrong)
+		}
+		if err != nil && len(err.Error()) > maxTold+100 {
+			t.Errorf("the error has %d bytes", len(err.Error()))
+		}
+	}
+	good := `[{"id":"f","triggers":[{"event":"e"}],"endpoint":"/f"}]`
+	read(good, true, "")
+	read(good, false, "")
+	bad := `[` + strings.Repeat(`{"id":"f","endpoint":"http://other/"},`, 500) + `{}]`
+	read(bad, false, "problems in all")
+	read(bad, false, "problems in all")
+	if n := len(h.published[base]); n != 1 {
+		t.Errorf("%d functions are published, want the one that was", n)
+	}
+	read(good, true, "")
 }
