@@ -3,6 +3,8 @@ package chaos
 import (
 	"testing"
 	"time"
+
+	"github.com/inngest-gateway/inngest-gateway/devserver"
 )
 
 // Two gateways behind a balancer are replaced one after the other, several times
@@ -69,4 +71,29 @@ func TestGateway_killedWhileCallsRun(t *testing.T) {
 	if steps, again := a.repeated(); steps != runs*appSteps || again > got.Burned {
 		t.Errorf("%d steps were executed, want %d; %d executions too many for %d failed attempts", steps, runs*appSteps, again, got.Burned)
 	}
+}
+
+// Inngest takes requests with events and says nothing. Callers of events wait for
+// the spool; calls to apps do not notice.
+func TestGateway_callsWhileInngestIsSilentAboutEvents(t *testing.T) {
+	const runs, events = 100, 500
+	s := newServer(t)
+	newSink(t, s)
+	a := newApp(t, "shop", time.Millisecond)
+	g := newGateway(t, s, []*app{a}, "events: {delivery: {timeout: 1s, backoff_min: 20ms, backoff_max: 300ms, breaker: {open_for: 100ms}}}")
+	a.start()
+	g.start()
+	s.register("shop", "t/shop", "http://"+g.inngest+"/shop")
+	s.FaultEvents(devserver.AlwaysFault(devserver.EventFault{Ending: devserver.Silent, Take: 1}))
+	b := send(t, g.apps, 64, events, 1000)
+	until(t, "a request that hangs", func() bool { return s.EventTotals().Faults > 0 })
+	s.begin("shop", runs)
+	until(t, "all runs", func() bool { return s.tally("shop").Completed == runs })
+	if got := s.tally("shop"); got.Other != 0 || got.Burned != 0 {
+		t.Errorf("%+v; want %d runs completed and no attempt burned", got, runs)
+	}
+	b.wait()
+	s.FaultEvents(nil)
+	b.settled(s, g.backlog)
+	b.judge(s)
 }
