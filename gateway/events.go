@@ -103,7 +103,7 @@ func (g *Gateway) newDrainer() (*deliver.Drainer, error) {
 		Spool:       g.spool,
 		Client:      g.sender,
 		Concurrency: c.Spool.Concurrency,
-		MaxEvents:   c.Batch.MaxEvents,
+		MaxEvents:   c.Limits.Events, // nobody waits for these, and the way to Inngest may be long
 		Backoff:     deliver.Backoff{Min: c.Delivery.BackoffMin, Max: c.Delivery.BackoffMax},
 		MaxAge:      c.Spool.MaxAge,
 		Extend:      c.Delivery.Timeout / 2,
