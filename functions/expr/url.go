@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -78,7 +79,7 @@ func cutOrigin(text string, whole bool) (origin, rest string, err error) {
 	}
 	host := strings.ToLower(after[:end])
 	parsed, err := url.Parse(scheme + "://" + host)
-	if err != nil || parsed.Hostname() == "" || parsed.User != nil || strings.ContainsAny(host, "@%#\\") {
+	if err != nil || parsed.Hostname() == "" || !IsPort(parsed) || parsed.User != nil || strings.ContainsAny(host, "@%#\\") {
 		return "", "", fmt.Errorf("a host, perhaps with a port, and no user or password")
 	}
 	rest = after[end:]
@@ -86,6 +87,15 @@ func cutOrigin(text string, whole bool) (origin, rest string, err error) {
 		rest = "/" + rest
 	}
 	return scheme + "://" + host, rest, nil
+}
+
+// IsPort tells whether a URL has no port or one that can be connected to.
+func IsPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && n > 0
 }
 
 // Origin returns scheme and host, in lower case: http://orders:8080.
@@ -166,5 +176,23 @@ func checkPath(u *URL, target string) error {
 			return &EvalError{Text: u.origin + path, Message: fmt.Sprintf("a value makes a part of the path %q", segment)}
 		}
 	}
+	if dots(path) > dots(meant) {
+		return &EvalError{Text: u.origin + path, Message: `a value has a part "." or ".." between slashes, which leads elsewhere`}
+	}
 	return nil
+}
+
+// dots counts the parts of a path that mean another directory to a server that
+// decodes a path before it follows it, as many do.
+func dots(path string) (n int) {
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		decoded = path
+	}
+	for segment := range strings.SplitSeq(strings.ReplaceAll(decoded, `\`, "/"), "/") {
+		if segment == "." || segment == ".." {
+			n++
+		}
+	}
+	return n
 }

@@ -1,12 +1,14 @@
 package spec
 
 import (
+	"fmt"
 	"maps"
 	"net/textproto"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/inngest-gateway/inngest-gateway/functions/expr"
 	"github.com/inngest-gateway/inngest-gateway/functions/program"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
@@ -88,15 +90,30 @@ func (r *reading) url(into *string) setting {
 		text, _ := v.(string)
 		u, err := r.resolve(text)
 		switch {
-		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !expr.IsPort(u) ||
 			u.User != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(text, "${") || strings.ContainsFunc(text, isControl):
 			r.add(at, shown(v), wantURL)
 		default:
 			u.Host = strings.ToLower(u.Host) // one backend, however it is written
+			u.RawQuery = encoded(u.RawQuery)
 			*into = u.String()
 			r.reachable(origin(u), at, text)
 		}
 	}
+}
+
+// encoded writes what cannot stand in a query as it can. A path is written so by
+// package url.
+func encoded(query string) string {
+	var out strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c >= 0x7f {
+			fmt.Fprintf(&out, "%%%02X", c)
+		} else {
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }
 
 // headers reads the fields that are sent with each request.

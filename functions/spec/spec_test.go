@@ -209,6 +209,28 @@ func TestRead_readsSecretsOfHeaders(t *testing.T) {
 	}
 }
 
+// What is taken can be asked for: nothing in a request line but visible ASCII.
+func TestRead_writesURLsAsTheyAreSent(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://b/x?q=ä b":     "http://b/x?q=%C3%A4%20b",
+		"http://b/ä b?q=%20+1": "http://b/%C3%A4%20b?q=%20+1",
+		"http://[::1]:80":      "http://[::1]:80",
+		"http://b:65536/":      "",
+		"http://b:0/":          "",
+		"http://b:/":           "",
+	} {
+		source := []any{map[string]any{"id": "f", "triggers": []any{map[string]any{"event": "e"}}, "endpoint": text}}
+		all, problems := spec.Reader{App: "a"}.Read(source, "functions")
+		got := ""
+		if problems == nil {
+			got = all[0].Endpoint.URL
+		}
+		if got != want {
+			t.Errorf("%s is %q, %v, want %q", text, got, problems, want)
+		}
+	}
+}
+
 // Whatever is wrong, all of it is told at once.
 func TestRead_tellsEveryProblem(t *testing.T) {
 	text, err := os.ReadFile("testdata/wrong.yaml")
