@@ -35,6 +35,10 @@ const samplePath = "/api/inngest"
 // firstEvent is what the sample app is sent.
 const firstEvent = `{"name":"demo/hello","data":{"name":"Ada"}}`
 
+// terseDrain is how long calls may go on when the one run is over, or nobody
+// waits for it any longer.
+const terseDrain = time.Second
+
 // tellWaitAfter is how long an end may take before people are told why.
 const tellWaitAfter = time.Second
 
@@ -70,6 +74,9 @@ func (d *Dev) build() (err error) {
 	}
 	if d.config, err = newDevConfig(d.opts.Sources, urlOf(d.inngest), d.listenForSample); err != nil {
 		return err
+	}
+	if d.opts.Terse {
+		d.config.Drain.Calls = terseDrain
 	}
 	d.gateway, err = New(Options{Config: d.config.Config, Version: d.opts.Version, LogTo: d.opts.LogTo})
 	if err == nil {

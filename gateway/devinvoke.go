@@ -49,6 +49,19 @@ func (d *Dev) Invoke(ctx context.Context, function, event string, data json.RawM
 	return devserver.Run{}, fmt.Errorf("event %s does not start %s", event, slug)
 }
 
+// Away returns the endpoints of apps and functions that take no calls now.
+func (d *Dev) Away() []string {
+	var list []string
+	for _, u := range d.gateway.upstreams {
+		for _, e := range u.Status() {
+			if !e.DownSince.IsZero() && !slices.Contains(list, e.Endpoint) {
+				list = append(list, e.Endpoint)
+			}
+		}
+	}
+	return list
+}
+
 // awaitFunction waits until a function is registered and returns its full id.
 func (d *Dev) awaitFunction(ctx context.Context, name string) (slug string, err error) {
 	var known []string
@@ -72,6 +85,9 @@ func (d *Dev) awaitFunction(ctx context.Context, name string) (slug string, err 
 			err = fmt.Errorf("%q is a function of several apps: %s", name, strings.Join(found, ", "))
 		case len(apps) >= d.config.served():
 			err = fmt.Errorf("there is no function %q; there are %s", name, strings.Join(known, ", "))
+			if d.app != nil {
+				err = fmt.Errorf("%w, of the sample app: no configuration names an app or a function (--config)", err)
+			}
 		}
 		return slug != "" || err != nil
 	})

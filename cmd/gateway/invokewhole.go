@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/inngest-gateway/inngest-gateway/config"
 	"github.com/inngest-gateway/inngest-gateway/devserver"
@@ -30,13 +31,16 @@ func (e env) invokeWhole(ctx context.Context, s config.Sources, function, event 
 		stop() // a Dev that ends by itself ends the wait for the run
 	}()
 	run, err := d.Invoke(running, function, event, data)
+	away := d.Away()
 	stop()
-	if devErr := <-ended; devErr != nil {
-		return devErr
-	}
+	devErr := <-ended
 	switch {
+	case errors.Is(err, context.DeadlineExceeded) && len(away) > 0:
+		return fmt.Errorf("invoke: %s has not ended in time (--timeout); there is no connection to %s", function, strings.Join(away, ", "))
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("invoke: %s has not ended in time (--timeout)", function)
+	case devErr != nil:
+		return devErr
 	case err != nil:
 		return fmt.Errorf("invoke: %w", err)
 	case run.Status != devserver.Completed:
