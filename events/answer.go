@@ -136,7 +136,7 @@ func failStore(err error) *failure {
 	switch {
 	case errors.Is(err, spool.ErrFull):
 		return &failure{inngest.CodeSpoolFull,
-			"Inngest does not take events now and the gateway's spool is full (events.spool.max_bytes); the events were not taken, send them again", retryLate}
+			"Inngest does not take events now and the gateway's spool is full (events.spool.max_bytes, or its disk); the events were not taken, send them again", retryLate}
 	case errors.Is(err, errNotKeepable):
 		return &failure{inngest.CodeSpoolUnavailable,
 			"Inngest does not take events now, and under a key that is not in the gateway's configuration they cannot be kept; send them again", retryLate}

@@ -188,7 +188,7 @@ func (a *arena) compete(ctx context.Context, s settings, event string) (t turn, 
 	if err := errors.Join(failures...); err != nil {
 		return t, err
 	}
-	time.Sleep(settle)
+	<-time.After(settle)
 	after, err := a.cpu()
 	if err != nil {
 		return t, err
