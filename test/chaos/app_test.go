@@ -39,6 +39,9 @@ type line struct {
 	Run     string `json:"run"`
 	Step    string `json:"step,omitempty"`
 	Attempt int    `json:"attempt"`
+
+	Job        string `json:"job,omitempty"`
+	Generation int    `json:"generation,omitempty"`
 }
 
 // runApp is an app's process. Its one function has appSteps steps in a row; it
@@ -163,7 +166,7 @@ func (a *appProcess) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	told := line{Did: "call", Run: call.Ctx.RunID, Attempt: call.Ctx.Attempt}
+	told := line{Did: "call", Run: call.Ctx.RunID, Attempt: call.Ctx.Attempt, Job: call.Ctx.JobID, Generation: call.Ctx.GenerationID}
 	a.tell(told)
 	a.answer(w, call, told)
 	if http.NewResponseController(w).Flush() == nil {

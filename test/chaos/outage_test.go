@@ -90,7 +90,7 @@ func newFront(tb testing.TB, a *app) *front {
 // What the app's own proxy says costs the calls that it says it to. A few of
 // them open the breaker; then calls wait, and nothing is lost any more.
 func TestApp_outageBehindItsOwnProxy(t *testing.T) {
-	const runsPerSecond, few = 50, 60
+	const runsPerSecond, few = 50, 150 // few: calls at once, on a machine that stops now and then
 	o := outages()
 	s := newServer(t)
 	a := newApp(t, "shop", 5*time.Millisecond)

@@ -43,7 +43,8 @@ func TestGateway_pausedByCommand(t *testing.T) {
 				t.Errorf("after a pause: %+v; want %d runs completed and no attempt burned", got, atOnce)
 			}
 
-			before := a.did("call")
+			const before = atOnce * (appSteps + 1)
+			until(t, "what the app tells of its calls", func() bool { return a.did("answered") == before })
 			g.command("pause", target, "--for", "1h")
 			s.begin("shop", atOnce)
 			until(t, "calls that wait", waiting)
