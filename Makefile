@@ -51,6 +51,8 @@ fuzz: ## fuzz every fuzz target for FUZZTIME (30s)
 bench: ## run the benchmarks, and compare the gateway with others (bench/README.md)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./bench/cmd/bench
+	$(GO) run ./bench/cmd/events -cycles 5
+	$(GO) -C test/sdk run ./cmd/program -cycles 5
 
 soak: ## load a gateway for SOAKTIME (10m) and watch for what grows or fails; then long outages
 	$(GO) -C test/sdk test $(RACE) -timeout 0 -count 1 -v -run '^TestSoak$$' . -soak $(SOAKTIME)
