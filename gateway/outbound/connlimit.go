@@ -1,11 +1,13 @@
 package outbound
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -36,14 +38,39 @@ func (l limitListener) Accept() (net.Conn, error) {
 // A countedConn counts itself less when it is closed.
 type countedConn struct {
 	net.Conn
-	open *atomic.Int64
-	over bool // one of those that are too many
-	once sync.Once
+	open    *atomic.Int64
+	over    bool        // one of those that are too many
+	refused atomic.Bool // its last request, see closeRefused
+	once    sync.Once
 }
 
 func (c *countedConn) Close() error {
-	c.once.Do(func() { c.open.Add(-1) })
+	c.once.Do(func() {
+		if c.refused.Load() {
+			c.linger()
+		}
+		c.open.Add(-1)
+	})
 	return c.Conn.Close()
+}
+
+// linger lets an app that still sends read the answer first: closing a
+// connection that has something to be read resets it.
+func (c *countedConn) linger() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, c.Conn) // ends with what the app sends, or with the time
+}
+
+// closeRefused has the connection end after the refusal of a request of which
+// there may be more to come than fasthttp reads and drops.
+func closeRefused(rc *fasthttp.RequestCtx) {
+	rc.SetConnectionClose()
+	if c, ok := rc.Conn().(*countedConn); ok {
+		c.refused.Store(true)
+	}
 }
 
 // room refuses a request that came on a connection over the limit.

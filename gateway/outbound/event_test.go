@@ -97,3 +97,19 @@ func TestServer_refusesEventsBeyondTheBodyLimit(t *testing.T) {
 	}
 	checkRefusal(t, res, body, true)
 }
+
+// A connection that ends while the app still sends is reset, and the app never
+// reads what was wrong.
+func TestServer_refusesLargeEventsSoThatTheSenderReadsIt(t *testing.T) {
+	o := options(t, "http://127.0.0.1:1", apps.Resign)
+	o.MaxBody = 1 << 10
+	l := serve(t, o)
+	for range 20 {
+		for _, fields := range [][]string{nil, {"Connection: close"}} {
+			res, body := l.do(t, "POST", "/e/"+localEvent, strings.Repeat(" ", 4<<20), fields...)
+			if res.StatusCode != 413 || !strings.Contains(body, "larger than the gateway takes") {
+				t.Fatalf("answer = %d %s, want 413", res.StatusCode, body)
+			}
+		}
+	}
+}

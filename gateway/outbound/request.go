@@ -125,3 +125,13 @@ func (q *request) logPath() string {
 	}
 	return q.path
 }
+
+// readAndDropped is how much of a body that nobody wants fasthttp reads after
+// the answer, unless the connection ends.
+const readAndDropped = 256 << 10
+
+// more tells whether more may come of a request that was refused than is read
+// and dropped.
+func (q *request) more(rc *fasthttp.RequestCtx, last bool) bool {
+	return q.length < 0 || q.length > readAndDropped || q.length > 0 && (last || rc.Request.Header.ConnectionClose())
+}

@@ -136,11 +136,14 @@ func (s *Server) handle(rc *fasthttp.RequestCtx) {
 	}
 	if r != nil {
 		s.refuse(rc, q, r)
-		if last {
-			rc.SetConnectionClose()
-		}
 		// What is left of a body is read and dropped after the answer, or the
 		// app would see a reset instead of it. Not for long.
+		switch {
+		case q == nil, (last || r.status < 500) && q.more(rc, last):
+			closeRefused(rc)
+		case last:
+			rc.SetConnectionClose()
+		}
 		_ = rc.SetReadDeadline(time.Now().Add(lingerTime)) // fails only on a closed connection
 	}
 }
@@ -206,6 +209,7 @@ func (s *Server) serverError(c *fiber.Ctx, err error) error {
 		}
 	}
 	s.refuse(c.Context(), nil, r)
+	closeRefused(c.Context())
 	return nil
 }
 
