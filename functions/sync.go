@@ -24,6 +24,11 @@ func (h *Host) sync(c *call.Call) *call.Answer {
 	if u, err := url.Parse(p.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return h.refuse(http.StatusBadRequest, inngest.CodeFunctionInvalid, fmt.Sprintf("The sync's url %.200q is no address of an app.", p.URL))
 	}
+	if len(h.set.Load().list) == 0 {
+		// Inngest would drop what it knows of the app.
+		return h.refuse(http.StatusInternalServerError, inngest.CodeFunctionConfiguration,
+			"The app has no functions yet: no backend that publishes some has answered.")
+	}
 	body, err := h.inBand(p.URL)
 	if err != nil {
 		return h.refuse(http.StatusInternalServerError, inngest.CodeFunctionConfiguration, "The functions cannot be registered: "+err.Error()+".")

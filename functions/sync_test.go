@@ -191,3 +191,12 @@ func TestNew_refusesWhatIsMissing(t *testing.T) {
 		})
 	}
 }
+
+// Inngest drops what it is not told of: an app that knows no function yet says
+// that it cannot be synced.
+func TestHost_isNotSyncedWithoutFunctions(t *testing.T) {
+	a := ask(t, newHost(t, nil), http.MethodPut, "", `{"url":"https://gw.example/api/functions"}`)
+	if a.Status != http.StatusInternalServerError || string(a.Get(inngest.HeaderGatewayError)) != string(inngest.CodeFunctionConfiguration) {
+		t.Errorf("answer = %d %s", a.Status, a.Body)
+	}
+}

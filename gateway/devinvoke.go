@@ -68,7 +68,11 @@ func (d *Dev) awaitFunction(ctx context.Context, name string) (slug string, err 
 	waitErr := d.server.WaitFor(ctx, func(apps []devserver.App, _ []devserver.Run) bool {
 		var found []string
 		known = nil
+		registered := 0
 		for _, a := range apps {
+			if len(a.Functions) > 0 {
+				registered++
+			}
 			for _, f := range a.Functions {
 				known = append(known, f.Slug)
 				if f.Slug == name || f.Slug == a.Name+"-"+name {
@@ -83,7 +87,7 @@ func (d *Dev) awaitFunction(ctx context.Context, name string) (slug string, err 
 			slug = found[0]
 		case len(found) > 1:
 			err = fmt.Errorf("%q is a function of several apps: %s", name, strings.Join(found, ", "))
-		case len(apps) >= d.config.served():
+		case registered >= d.config.served():
 			err = fmt.Errorf("there is no function %q; there are %s", name, strings.Join(known, ", "))
 			if d.app != nil {
 				err = fmt.Errorf("%w, of the sample app: no configuration names an app or a function (--config)", err)

@@ -43,6 +43,7 @@ func (g *Gateway) runHosted(ctx context.Context, h *hosted) error {
 	ran := make(chan error, 1)
 	go func() { ran <- h.host.Run(ctx) }()
 	g.lookForAll(ctx, h)
+	close(h.looked)
 	g.apps.Sync(h.ID)
 	for ctx.Err() == nil {
 		select {
@@ -54,6 +55,22 @@ func (g *Gateway) runHosted(ctx context.Context, h *hosted) error {
 		}
 	}
 	return <-ran
+}
+
+// Do answers what Inngest asks of the app. A sync that comes while backends are
+// asked for the first time waits for them: Inngest would drop the functions that
+// it is not told of.
+func (h *hosted) Do(ctx context.Context, c *call.Call) (*call.Answer, error) {
+	if c.Method == http.MethodPut {
+		late := time.NewTimer(h.Discover.Timeout)
+		defer late.Stop()
+		select {
+		case <-h.looked:
+		case <-ctx.Done():
+		case <-late.C:
+		}
+	}
+	return h.host.Do(ctx, c)
 }
 
 // nextLook returns what delivers when backends are to be asked again.

@@ -30,6 +30,7 @@ type hosted struct {
 	host     *functions.Host
 	backends map[string]*backend // by origin
 	build    func(spec.Function) ([]functions.Function, error)
+	looked   chan struct{} // closed when backends were asked for functions for the first time
 
 	mu        sync.Mutex
 	published map[string][]spec.Function // by URL of Discover.URLs
@@ -50,7 +51,7 @@ func (g *Gateway) newHosted() error {
 }
 
 func (g *Gateway) newHostedApp(a config.FunctionApp) (*hosted, error) {
-	h := &hosted{FunctionApp: a, in: g.environments[a.Inngest], backends: map[string]*backend{}, published: map[string][]spec.Function{}, heard: map[string]heard{}}
+	h := &hosted{FunctionApp: a, in: g.environments[a.Inngest], backends: map[string]*backend{}, published: map[string][]spec.Function{}, heard: map[string]heard{}, looked: make(chan struct{})}
 	if h.in == nil {
 		return nil, fmt.Errorf("no environment is called %q", a.Inngest)
 	}

@@ -162,7 +162,7 @@ func (g *Gateway) newApps() (*apps.Registry, error) {
 			ID:           h.ID,
 			Path:         h.Path,
 			UpstreamPath: h.Path,
-			Callee:       h.host,
+			Callee:       h,
 			Mode:         apps.Strip,
 			Keys:         h.in.ring,
 			SkipVerify:   g.cfg.InsecureSkipVerify,
