@@ -49,7 +49,7 @@ func TestGateway_replacedByItsSuccessorWhileCallsRun(t *testing.T) {
 	const rounds = 3
 	s := newServer(t)
 	a := newApp(t, "shop", 5*time.Millisecond)
-	more := "drain: {delay: 200ms}" // longer than the balancer needs to notice
+	more := "drain: {delay: 1s}" // much longer than the balancer needs to notice
 	now, next := newGateway(t, s, []*app{a}, more), newGateway(t, s, []*app{a}, more)
 	a.start()
 	now.start()

@@ -5,6 +5,7 @@
 //   APP_ID         the app's id (js-app)
 //   CHECKPOINTING  0: hand every step to the server by itself
 //   PORT           0 or unset: a free one
+//   STEP_MS        how long the code of a step takes at least (0)
 //
 // On standard output it writes one line of JSON for each thing that tests count:
 //   {"port":…}                          serving, once
@@ -21,6 +22,7 @@ const toStderr = (...words) => console.error(...words);
 const logger = { debug() {}, info() {}, warn: toStderr, error: toStderr };
 
 const id = process.env.APP_ID || "js-app";
+const stepTime = Number(process.env.STEP_MS || 0);
 const client = new Inngest({
   id,
   logger,
@@ -37,6 +39,9 @@ const define = (name, options, handler) => {
       const run = (stepId, code) =>
         context.step.run(stepId, async () => {
           say({ run: context.runId, fn: name, step: stepId, attempt: context.attempt });
+          if (stepTime > 0) {
+            await new Promise((done) => setTimeout(done, stepTime));
+          }
           return code();
         });
       return handler({ ...context, run });

@@ -21,7 +21,8 @@ type appOptions struct {
 	signingKey         string
 	signingKeyFallback string
 	eventKey           string
-	dev                bool // without verification
+	dev                bool          // without verification
+	step               time.Duration // what a step takes at least; the Node app only
 }
 
 // A runningApp is an app on one of the SDKs, its id is "app", its events begin
@@ -58,7 +59,7 @@ func startNode(tb testing.TB, o appOptions, checkpoint bool) runningApp {
 	tb.Helper()
 	app := nodeapp.Start(tb, nodeapp.Options{
 		ID: appID, BaseURL: o.baseURL, SigningKey: o.signingKey, SigningKeyFallback: o.signingKeyFallback,
-		EventKey: o.eventKey, Dev: o.dev, Checkpoint: checkpoint,
+		EventKey: o.eventKey, Dev: o.dev, Checkpoint: checkpoint, Step: o.step,
 	})
 	return runningApp{
 		url: app.URL, checkpoints: checkpoint,

@@ -50,12 +50,16 @@ func startBehindGateway(tb testing.TB, s *server, sdk sdk, mode string) (running
 	if mode == "resign" {
 		local = fmt.Sprintf("local: {signing_key: %s, event_key: %s}", localKey, localEventKey)
 	}
+	public := "http://" + inngest
+	if s.before != nil {
+		public = s.before(public)
+	}
 	origin, _ := strings.CutSuffix(app.url, "/api/inngest")
 	file := filepath.Join(tb.TempDir(), "gateway.yaml")
 	text := fmt.Sprintf(`
 inngest: {signing_key: %s, signing_key_fallback: %s, event_key: %s, api_url: %q, event_url: %q}
 listen: {inngest: %q, apps: %q, admin: %q}
-public_url: http://%s
+public_url: %s
 state_dir: %s
 apps:
   - id: app
@@ -63,7 +67,7 @@ apps:
     upstream: {endpoints: [%q], path: /api/inngest}
     signing: %s
     %s
-`, productionKey, rotatedKey, eventKey, s.url, s.url, inngest, apps, admin, inngest, tb.TempDir(), origin, mode, local)
+`, productionKey, rotatedKey, eventKey, s.url, s.url, inngest, apps, admin, public, tb.TempDir(), origin, mode, local)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
@@ -71,7 +75,7 @@ apps:
 	if err != nil {
 		tb.Fatalf("%v\n%s", err, text)
 	}
-	gw := gatewayUnderTest{appURL: "http://" + inngest + "/gateway/app", appsURL: "http://" + apps}
+	gw := gatewayUnderTest{appURL: public + "/gateway/app", appsURL: "http://" + apps}
 	gw.log = runGateway(tb, cfg)
 	return app, gw
 }

@@ -16,20 +16,28 @@ type server struct {
 	*devserver.Server
 	url   string
 	clock *devserver.Clock
+
+	// before puts something before a gateway and returns where Inngest finds it
+	// now; nil: nothing.
+	before func(gateway string) string
 }
 
-func startServer(tb testing.TB, dialect devserver.Dialect, signingKey string) *server {
+func startServer(tb testing.TB, dialect devserver.Dialect, signingKey string, change ...func(*devserver.Options)) *server {
 	tb.Helper()
 	s := &server{clock: devserver.NewClock()}
 	var err error
-	s.Server, err = devserver.New(devserver.Options{
+	options := devserver.Options{
 		SigningKey: signingKey,
 		EventKeys:  []string{eventKey},
 		Dialect:    dialect,
 		Clock:      s.clock,
 		Observer:   s.goOn,
 		Backoff:    func(int) time.Duration { return 10 * time.Millisecond },
-	})
+	}
+	for _, c := range change {
+		c(&options)
+	}
+	s.Server, err = devserver.New(options)
 	if err != nil {
 		tb.Fatal(err)
 	}

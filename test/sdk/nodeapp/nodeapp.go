@@ -33,6 +33,7 @@ type Options struct {
 	EventKey           string
 	Dev                bool // run without verification
 	Checkpoint         bool
+	Step               time.Duration // what the code of a step takes at least
 }
 
 func (o Options) environment() []string {
@@ -50,6 +51,9 @@ func (o Options) environment() []string {
 	}
 	if o.Dev {
 		env = append(env, "INNGEST_DEV=1")
+	}
+	if o.Step > 0 {
+		env = append(env, "STEP_MS="+strconv.FormatInt(o.Step.Milliseconds(), 10))
 	}
 	if !o.Checkpoint {
 		env = append(env, "CHECKPOINTING=0")
