@@ -27,6 +27,7 @@ type Plane struct {
 	rate         *limiter // nil: no bound
 	heldBytes    prometheus.Gauge
 	inflating    inflating
+	hurry        hurry
 	bodies       sync.Pool // *[]byte, of batches that have their outcome
 
 	logs struct{ schema, seeds, store, refused sampler }
@@ -71,6 +72,7 @@ func New(o Options) (*Plane, error) {
 		rate:         newLimiter(o.Rate, o.Burst),
 		heldBytes:    o.Metrics.Memory.WithLabelValues(),
 		inflating:    newInflating(&o),
+		hurry:        newHurry(),
 		wake:         make(chan struct{}, 1),
 		idle:         make(chan struct{}),
 		lanes:        map[laneKey]*lane{},

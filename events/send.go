@@ -32,7 +32,7 @@ func (p *Plane) finish(ctx context.Context, b *batch, spill bool) {
 		p.store(ctx, b, b.whole(), own)
 	case p.o.Mode == ModeNone:
 		p.insist(ctx, b)
-	case spill || ctx.Err() != nil:
+	case spill || ctx.Err() != nil || p.hurry.over():
 		b.spooled = true
 		p.store(ctx, b, b.whole(), own)
 	case !p.o.Sender.Up(b.Environment):
@@ -104,7 +104,10 @@ func (p *Plane) seedError(err error) {
 // try sends a batch once; what Inngest does not take goes to the spool. A key
 // that the app brought and Inngest does not know is the app's business.
 func (p *Plane) try(ctx context.Context, env *environment, b *batch, o own) {
-	r := p.o.Sender.Send(ctx, b.post())
+	sending, done := p.hurry.within(ctx)
+	r := p.o.Sender.Send(sending, b.post())
+	hurried := sending.Err() != nil
+	done()
 	b.rename(0, r.IDs)
 	p.refuse(b, r.Refused)
 	if len(r.Left) == 0 {
@@ -119,7 +122,7 @@ func (p *Plane) try(ctx context.Context, env *environment, b *batch, o own) {
 		}
 		return
 	}
-	if ctx.Err() == nil {
+	if !hurried {
 		p.spooling(env, b, r.Err)
 	}
 	b.spooled = true

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/inngest-gateway/inngest-gateway/devserver"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 	"github.com/inngest-gateway/inngest-gateway/signature"
 	"github.com/inngest-gateway/inngest-gateway/test/recorded"
@@ -168,6 +170,38 @@ func TestRun_cutsRequestsOfAppsAfterTheirTime(t *testing.T) {
 	}
 	await(t, "the hang-up at the server", gone)
 	await(t, "the end of the request", answered)
+}
+
+func TestRun_spoolsEventsThatInngestDoesNotAnswer(t *testing.T) {
+	server := newTestServer(t, recorded.SigningKey, recorded.EventKey)
+	asked := make(chan struct{}, 1)
+	server.FaultEvents(func(devserver.EventPost) devserver.EventFault {
+		asked <- struct{}{}
+		return devserver.EventFault{Ending: devserver.Silent}
+	})
+	text := oneApp(server.url(), "http://127.0.0.1:1", fmt.Sprintf("state_dir: %q\ndrain: {apps: 4s}\nevents: {delivery: {timeout: 1m}}", t.TempDir()))
+	r := start(t, load(t, text))
+	r.log.await(t, "spool is open")
+	answers := make(chan []string, 1)
+	go func() {
+		ids, _ := sendEvents(t, r, `{"name":"a"}`)
+		answers <- ids
+	}()
+	await(t, "the event at the server", asked)
+	if err := r.stop(t); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	ids := await(t, "the sender's answer", answers)
+	if len(ids) != 1 || ids[0] == "" {
+		t.Fatalf("the sender was told %q, want an id", ids)
+	}
+
+	server.FaultEvents(nil)
+	start(t, load(t, text))
+	server.waitEvents(1)
+	if n := server.EventCounts()[ids[0]].Arrived; n != 1 {
+		t.Errorf("%s came %d times", ids[0], n)
+	}
 }
 
 func TestRun_keepsListeningForAWhileAfterUnready(t *testing.T) {

@@ -281,10 +281,13 @@ func (g *Gateway) stopCalls(ctx context.Context) error {
 	return nil
 }
 
-// stopApps waits for requests of apps as long as drain.apps says.
+// stopApps waits for requests of apps as long as drain.apps says. Events that
+// Inngest has not taken by half of that go to the spool: their senders get an
+// answer yet.
 func (g *Gateway) stopApps(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Drain.Apps)
 	defer cancel()
+	defer time.AfterFunc(g.cfg.Drain.Apps/2, g.events.Hurry).Stop()
 	err := g.outbound.Shutdown(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("after %s (drain.apps): %w", g.cfg.Drain.Apps, err)
