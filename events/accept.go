@@ -89,6 +89,11 @@ type ownSeed struct {
 
 // take reads the events of a request and brings them to their lane.
 func (p *Plane) take(ctx context.Context, env *environment, d deliver.Destination, r *Request, own *ownSeed) (Answer, outcome) {
+	// Before it is read: when there is no room most of the time must not go into
+	// what cannot be taken.
+	if !p.fits(len(r.Body)) {
+		return failMemory(p.o.MaxMemory).answer(), outcomeUnavailable
+	}
 	leave, ok := p.inflating.enter(ctx, r.ContentEncoding)
 	if !ok {
 		return failCanceled().answer(), outcomeUnavailable

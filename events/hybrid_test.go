@@ -338,6 +338,23 @@ func TestNone_refusesWhatHasNoRoomInMemory(t *testing.T) {
 	})
 }
 
+func TestAccept_doesNotReadWhatThereIsNoRoomFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(o *Options) { none(o); o.MaxMemory = 15_000 })
+		r.inngest.delay = time.Second
+		var group sync.WaitGroup
+		at(0, &group, func() {
+			r.Accept(t.Context(), request(`{"name":"t/big","data":{"x":"`+strings.Repeat("x", 10_000)+`"}}`))
+		})
+		at(time.Millisecond, &group, func() {
+			if a := r.Accept(t.Context(), request(strings.Repeat("[", 10_000))); a.Code != inngest.CodeMemoryExhausted {
+				t.Errorf("answer to what is no JSON = %d %q, want %s: it must not be read", a.Status, a.Code, inngest.CodeMemoryExhausted)
+			}
+		})
+		group.Wait()
+	})
+}
+
 func TestAccept_takesOneRequestThatIsLargerThanTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(o *Options) { none(o); o.MaxMemory = 10 })

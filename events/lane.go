@@ -78,7 +78,7 @@ func (p *Plane) enqueue(d deliver.Destination, it *item) *failure {
 	switch {
 	case p.closed:
 		return failClosed()
-	case p.held > 0 && p.held+int64(it.bytes) > p.o.MaxMemory:
+	case p.full(it.bytes):
 		return failMemory(p.o.MaxMemory)
 	}
 	p.hold(int64(it.bytes))
@@ -264,6 +264,17 @@ func (p *Plane) withdraw(d deliver.Destination, it *item) bool {
 	}
 	p.leave(l)
 	return true
+}
+
+// full tells whether there is no room for so many bytes. A request that is larger
+// than all of the room is taken when there is nothing else.
+func (p *Plane) full(bytes int) bool { return p.held > 0 && p.held+int64(bytes) > p.o.MaxMemory }
+
+// fits tells whether there is room for a request, as far as its size says.
+func (p *Plane) fits(bytes int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.full(bytes)
 }
 
 // hold counts the bytes of events that have no outcome yet.
