@@ -201,6 +201,10 @@ func (c *Conversation) sort(r *run.Run, wanted []wantedStep, known map[string]to
 			if err != nil {
 				return nil, 0, run.Invalid("The backend's step %q cannot be done: %v.", w.ID, err)
 			}
+			if wait, ok := step.Opts.(inngest.WaitForEventOpts); ok {
+				wait.If = run.Matchable(wait.If, r.Event)
+				step.Opts = wait
+			}
 			steps = append(steps, step)
 			continue
 		}

@@ -8,8 +8,8 @@ import (
 	"cel.dev/cel-go/common/operators"
 )
 
-// comparesOnly refuses what the server refuses where runs wait for events: it
-// finds these by their comparisons, and calls no functions there.
+// comparesOnly refuses what the server refuses of cancelOn: functions and macros.
+// In waitForEvent it finds these odd too, but says so to its own log alone.
 func comparesOnly(text string, compiled *cel.Ast) error {
 	checked := compiled.NativeRep()
 	var uses string
@@ -27,7 +27,7 @@ func comparesOnly(text string, compiled *cel.Ast) error {
 	place := checked.SourceInfo().GetStartLocation(at)
 	return &SyntaxError{
 		Text: text, Line: max(1, place.Line()), Column: place.Column() + 1,
-		Message: "uses " + uses + ", and the server matches events with comparisons, in, &&, ||, ! and ?: alone",
+		Message: "uses " + uses + ", and the server takes comparisons, in, &&, ||, ! and ?: here and no functions",
 	}
 }
 

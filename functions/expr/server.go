@@ -91,7 +91,7 @@ const (
 	Any       Kind = "any"
 	Condition Kind = "condition" // true or false
 	Number    Kind = "number"
-	Match     Kind = "match" // a condition on an event that runs wait for: cancelOn, waitForEvent
+	Match     Kind = "match" // a condition without functions: cancelOn
 )
 
 // Check tells what is wrong with an expression. The error is a *SyntaxError.
@@ -124,7 +124,7 @@ type ServerExpr struct {
 	exprs []*Expr
 }
 
-// ServerExpr compiles an expression for the server, a [Match], and the
+// ServerExpr compiles an expression for the server, a condition, and the
 // expressions in its ${…}. The error is a *SyntaxError.
 func (e *Env) ServerExpr(text string, s *Server) (*ServerExpr, error) {
 	c := templateCompiler{env: e}
@@ -141,7 +141,7 @@ func (e *Env) ServerExpr(text string, s *Server) (*ServerExpr, error) {
 			check.WriteString("event._") // any type
 		}
 	}
-	if err := s.Check(check.String(), Match); err != nil {
+	if err := s.Check(check.String(), Condition); err != nil {
 		if len(c.exprs) > 0 {
 			// The place is one in the text that was checked.
 			err = errorAt(text, 0, err.(*SyntaxError).Message)

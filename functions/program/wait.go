@@ -139,7 +139,9 @@ func (s *eventWait) want(i *interpretation, f *frame, _ string) (run.Step, error
 	out := run.Step{Op: inngest.OpWaitForEvent, Text: e.text(s.event)}
 	opts := inngest.WaitForEventOpts{Timeout: e.duration(s.timeout)}
 	if e.err == nil && s.matches != nil {
-		opts.If, e.err = s.matches.Text(i.ctx, f.vars, i.limits.Bytes)
+		var condition string
+		condition, e.err = s.matches.Text(i.ctx, f.vars, i.limits.Bytes)
+		opts.If = run.Matchable(condition, i.run.Event)
 	}
 	out.Opts = opts
 	if out.Text == "" || len(out.Text) > inngest.MaxTriggerEventLen {
