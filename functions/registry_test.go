@@ -29,7 +29,7 @@ func TestHost_isRegisteredByTheRegistryOfApps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := tenSteps()
 			w := newWorld(t, setup{}, function("ten", k.conversation(t), true, 3))
-			dev := newWorld(t, setup{dev: func(o *devserver.Options) { o.Dialect = dialect }})
+			dev := newWorld(t, setup{dev: func(o *devserver.Options) { o.Dialect = dialect }}, function("other", k.conversation(t), true, 3))
 			w.api.base = dev.devURL // checkpoints go where calls come from
 			memory, err := budget.New(budget.Options{Max: 64 << 20, Reserve: 1 << 20, Wait: time.Second, Metrics: w.metrics.Budget})
 			if err != nil {
