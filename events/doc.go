@@ -51,8 +51,8 @@
 // first is safe, and sent again under the same ids when nobody knows. What is
 // assigned is written to Options.SeedDir before a batch goes anywhere, so this
 // holds after a kill; before a batch goes to the spool it is synced, so there it
-// holds after a power failure too. If that cannot be written ModeDurable refuses
-// the events; ModeHybrid takes them. More than Options.MaxSeeds requests within
+// holds after a power failure too. If that cannot be written, as while another
+// process has that folder, ModeDurable refuses the events; ModeHybrid takes them. More than Options.MaxSeeds requests within
 // the window are too many: the oldest are forgotten and counted.
 //
 // Without a seed a caller that repeats a request sends new events. That includes

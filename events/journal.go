@@ -40,6 +40,7 @@ type journal struct {
 	records int // of one file
 
 	mu      sync.Mutex
+	lock    *os.File // that the files are this process's; nil before the first append
 	file    *os.File
 	old     string // path of the file before
 	opened  time.Time
@@ -137,6 +138,9 @@ func (j *journal) load(into *recent[seedEntry], now time.Time) (damaged int, err
 // begin starts a file with everything that a table knows, and removes the
 // others when it is on disk.
 func (j *journal) begin(from *recent[seedEntry], now time.Time) error {
+	if err := j.own(from, now); err != nil {
+		return err
+	}
 	var all []byte
 	from.each(now, func(k digest, e seedEntry, at time.Time) {
 		if e.ids != nil {
@@ -292,10 +296,10 @@ func (j *journal) close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.file == nil {
-		return nil
+		return j.disown()
 	}
 	err := j.write(j.pending)
-	err = errors.Join(err, j.file.Sync(), j.file.Close())
+	err = errors.Join(err, j.file.Sync(), j.file.Close(), j.disown())
 	j.file, j.broken = nil, true
 	return err
 }

@@ -163,3 +163,30 @@ func TestJournal_syncsForManyAtOnce(t *testing.T) {
 		t.Errorf("loaded %d and %d damaged, want 50", len(numbers), damaged)
 	}
 }
+
+func TestJournal_leavesThatOfAnotherProcessAlone(t *testing.T) {
+	dir := t.TempDir()
+	first, table := testJournal(t, dir, 100)
+	note(t, first, table, 1)
+
+	second := newJournal(dir, 10*time.Minute, 100)
+	t.Cleanup(func() { _ = second.close() })
+	theirs := newRecent[seedEntry](10*time.Minute, 100)
+	k, e := testEntry(2)
+	now := time.Now()
+	theirs.put(k, e, now)
+	record := appendRecord(nil, kindAssigned, k, e, now)
+	if err := second.append(record, theirs, now); err == nil {
+		t.Fatal("two processes have one journal")
+	}
+	note(t, first, table, 3)
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.append(record, theirs, now); err != nil {
+		t.Fatal(err)
+	}
+	if numbers, damaged := loaded(t, dir); !slices.Equal(slices.Sorted(slices.Values(numbers)), []int{1, 2, 3}) || damaged != 0 {
+		t.Errorf("loaded %v and %d damaged, want those of both", numbers, damaged)
+	}
+}
