@@ -19,7 +19,6 @@ type seedTable struct {
 	now     func() time.Time
 	evicted func(n int)
 	log     *slog.Logger
-	logged  sampler
 
 	mu      sync.Mutex
 	known   *recent[seedEntry]

@@ -164,21 +164,6 @@ func (w *world) jump() (stop func()) {
 	return func() { close(done); <-ended }
 }
 
-// calls counts the call requests in a run's timeline.
-func calls(r devserver.Run) int {
-	type call struct {
-		attempt, generation int
-		at                  time.Time
-	}
-	seen := map[call]bool{}
-	for _, c := range r.Calls {
-		if !c.Checkpoint && c.Status != 0 {
-			seen[call{c.Attempt, c.Generation, c.At}] = true
-		}
-	}
-	return len(seen)
-}
-
 // newUpstream is the pool's way to a server.
 func newUpstream(t testing.TB, m *metrics.Metrics, address string) *pool.Upstream {
 	t.Helper()

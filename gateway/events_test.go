@@ -95,7 +95,7 @@ func TestEvents_surviveAnOutageAndARestart(t *testing.T) {
 			}
 
 			server.comeBack()
-			r = start(t, load(t, text))
+			start(t, load(t, text))
 			server.waitEvents(len(told))
 			for _, id := range told {
 				if n := server.EventCounts()[id].Arrived; n != 1 {

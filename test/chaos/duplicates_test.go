@@ -73,7 +73,7 @@ func (r *repeater) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	var answered time.Time
 	done := make(chan struct{})
 	r.copies.Go(func() {
-		time.Sleep(rand.N(r.within)) // a moment that nothing tells
+		<-time.After(rand.N(r.within)) // a moment that nothing tells
 		var written time.Time
 		resp, err := r.send(req, body, func() { written = time.Now() })
 		if err == nil {
