@@ -1,11 +1,14 @@
 package examples
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"strings"
 	"sync"
@@ -135,7 +138,7 @@ func TestOrder_catchesAnErrorThatStays(t *testing.T) {
 
 // Many runs at once: each step of each is made once.
 func TestOrder_runsManyAtOnce(t *testing.T) {
-	const runs = 100
+	const runs = 1000
 	each(t, func(t *testing.T, settings ...string) {
 		s, port := newShop(t, nil)
 		d := serve(t, "order/order.yaml", port, "9001", settings...)
@@ -156,4 +159,54 @@ func TestOrder_runsManyAtOnce(t *testing.T) {
 		all.Wait()
 		s.once(t, runs)
 	})
+}
+
+// The same of conversations: a step is made once, though the backend is asked
+// many times what comes next.
+func TestConversation_runsManyAtOnce(t *testing.T) {
+	const runs = 1000
+	to, err := url.Parse("http://127.0.0.1:" + startGo(t, "conversation/go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	made := map[string]int{}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 256}
+	counting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		if key := r.Header.Get("Idempotency-Key"); key != "" {
+			mu.Lock()
+			made[key]++
+			mu.Unlock()
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(counting.Close)
+	_, port, _ := strings.Cut(strings.TrimPrefix(counting.URL, "http://"), ":")
+	d := serve(t, "conversation/conversation.yaml", port, "9101")
+	var all sync.WaitGroup
+	for n := range runs {
+		all.Go(func() {
+			run, err := d.Invoke(t.Context(), "conversation", "", json.RawMessage(`{"amount":120}`))
+			if err != nil || run.Status != devserver.Completed || !strings.Contains(string(run.Output), `"charge-`+run.ID) {
+				t.Errorf("run %d: %s %s, %v", n, run.Status, run.Output, err)
+			}
+		})
+	}
+	all.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	if want := 3 * runs; len(made) != want { // charge, mail, ship
+		t.Errorf("%d steps were made, want %d", len(made), want)
+	}
+	for key, n := range made {
+		if n != 1 {
+			t.Errorf("%s was made %d times", key, n)
+		}
+	}
 }
