@@ -56,8 +56,8 @@
 // way on one of them. It counts as not sent if the app cannot have read it to
 // its end, because an SDK does nothing before it has checked the signature of
 // the whole body: where the last byte of it did not go out, and where the
-// connection was reset by an app on this host, whose system does that only if
-// bytes were left unread (unread_linux.go). Calls of durable endpoints and of
+// connection was reset within 5 s by an app on this host, whose system does that
+// if bytes were left unread (unread_linux.go). Calls of durable endpoints and of
 // backends without an SDK are not treated so.
 //
 // # Time

@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/breaker"
 	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
+
+// unreadWithin is how soon a connection must be reset for the reset to count as a
+// sign that the app did not read the call.
+const unreadWithin = 5 * time.Second
 
 // A trip is one call at one endpoint, from the choice of the endpoint to the
 // last byte of the answer. One of complete, fail and giveUp ends it.
@@ -19,6 +24,7 @@ type trip struct {
 	ticket   breaker.Ticket
 	conn     *conn
 	stop     func() bool // ends the watch over the call's context; nil without
+	began    time.Time   // when the call began to go out
 	sent     bool        // a byte of the call went out
 	entire   bool        // the app does nothing before it has read all of the call
 }
@@ -38,6 +44,7 @@ func (e *endpoint) take(ctx context.Context, ticket breaker.Ticket, cl *call.Cal
 	if ctx.Done() != nil {
 		t.stop = context.AfterFunc(ctx, func() { c.abort(use, connCanceled) })
 	}
+	t.began = time.Now()
 	a, sent, err := c.exchange(ctx, cl)
 	t.sent = sent
 	if err != nil {
@@ -125,7 +132,9 @@ func (t *trip) fail(err error) *Error {
 // it has not if the connection broke before that.
 func (t *trip) cut(reason string, err error, broke bool) (sent bool) {
 	broke = broke && t.entire
-	unread := broke && t.conn.unread(err) // as long as there is a socket to ask
+	// A reset proves nothing once there was time to work on the call: an app can
+	// also reset a connection that it has read to its end (SO_LINGER).
+	unread := broke && time.Since(t.began) < unreadWithin && t.conn.unread(err) // as long as there is a socket to ask
 	wrote, all := t.drop(reason)
 	return t.sent && wrote && !unread && (all || !broke)
 }
