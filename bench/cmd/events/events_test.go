@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // are: tests share the machine.
 func TestEvents_measuresEveryCase(t *testing.T) {
 	var out, progress bytes.Buffer
-	args := []string{"-quick", "-json", "-arrays", "1,20", "-dir", t.TempDir()}
+	args := []string{"-quick", "-json", "-arrays", "1,20", "-flood", "4MiB", "-dir", t.TempDir()}
 	if err := run(t.Context(), args, &out, &progress); err != nil {
 		t.Fatalf("events -quick = %v\n%s", err, progress.String())
 	}
@@ -66,8 +66,11 @@ func TestEvents_measuresEveryCase(t *testing.T) {
 			}
 		}
 	}
+	if len(r.Floods) != 1 || r.Floods[0].Events == 0 || r.Floods[0].PeakRSS == 0 {
+		t.Errorf("floods = %+v, want one with events and memory", r.Floods)
+	}
 	var table strings.Builder
-	if err := r.markdown(&table); err != nil || strings.Count(table.String(), "\n") != 2+2+len(r.Cases)*3 {
+	if err := r.markdown(&table); err != nil || strings.Count(table.String(), "\n") != 2+2+len(r.Cases)*3+6 {
 		t.Errorf("markdown = %v\n%s", err, &table)
 	}
 }
