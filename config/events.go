@@ -47,7 +47,8 @@ type Events struct {
 // EventBatch bounds a batch. It is sent when one of the bounds is reached, at
 // once if nothing else is on its way.
 type EventBatch struct {
-	// Events in a batch.
+	// Events in a batch. What is in the spool goes out in larger ones, up to
+	// limits.events.
 	MaxEvents int `koanf:"max_events"`
 
 	// Bytes of a batch.

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/inngest-gateway/inngest-gateway/config"
 	"github.com/inngest-gateway/inngest-gateway/functions"
 	"github.com/inngest-gateway/inngest-gateway/gateway/admin"
 	"github.com/inngest-gateway/inngest-gateway/gateway/admission"
@@ -91,7 +92,8 @@ func (g *Gateway) checks() []admin.Check {
 		list = append(list, check)
 	}
 	if g.spool != nil {
-		check := admin.Check{Name: "spool", OK: g.spoolOpen.Load()}
+		// In mode durable no event is taken before it is open.
+		check := admin.Check{Name: "spool", OK: g.spoolOpen.Load(), Required: g.cfg.Events.Spool.Mode == config.SpoolDurable}
 		if !check.OK {
 			check.Reason = "not open yet; see the log"
 		}
