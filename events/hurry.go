@@ -10,6 +10,7 @@ type hurry struct {
 
 func newHurry() hurry {
 	var h hurry
+	// It begins when the plane is told, not with the end of a request.
 	h.begun, h.begin = context.WithCancel(context.Background())
 	return h
 }
