@@ -23,9 +23,14 @@ type testServer struct {
 // newTestServer runs a development server that syncs nothing by itself.
 func newTestServer(tb testing.TB, signingKey, eventKey string) *testServer {
 	tb.Helper()
+	return runTestServer(tb, devserver.Options{SigningKey: signingKey, EventKeys: []string{eventKey}})
+}
+
+func runTestServer(tb testing.TB, o devserver.Options) *testServer {
+	tb.Helper()
 	s := &testServer{tb: tb, address: "127.0.0.1:0"}
 	var err error
-	s.Server, err = devserver.New(devserver.Options{SigningKey: signingKey, EventKeys: []string{eventKey}})
+	s.Server, err = devserver.New(o)
 	if err != nil {
 		tb.Fatal(err)
 	}

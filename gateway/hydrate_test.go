@@ -181,7 +181,8 @@ func TestHydrate_refusesCallsOfRunsThatAreOver(t *testing.T) {
 }
 
 func TestHydrate_letsAppsWithoutUseAPIHaveLargeEvents(t *testing.T) {
-	server := newTestServer(t, recorded.SigningKey, recorded.EventKey)
+	const limit = 256 << 10 // in the place of 4 MiB
+	server := runTestServer(t, devserver.Options{SigningKey: recorded.SigningKey, EventKeys: []string{recorded.EventKey}, StateLimit: limit})
 	sample := listenForApp(t)
 	to, err := url.Parse(sample.url())
 	if err != nil {
@@ -194,13 +195,13 @@ func TestHydrate_letsAppsWithoutUseAPIHaveLargeEvents(t *testing.T) {
 	sample.serve("shop", urlOf(r.listeners.apps), recorded.SigningKey)
 	server.sync(urlOf(r.listeners.inngest) + sampleAppPath)
 
-	run := server.run("demo/parallel", map[string]any{"x": strings.Repeat("x", 5<<19)}) // in a call twice: 5 MiB
+	run := server.run("demo/parallel", map[string]any{"x": strings.Repeat("x", limit*3/4)}) // in a call twice
 	if run.Status != devserver.Completed {
 		t.Errorf("run is %s: %s", run.Status, run.Error)
 	}
 	calls := app.got()
 	for _, c := range calls {
-		if c.UseAPI || len(c.Events) != 1 || len(c.body) < 5<<20 || !c.signedWith(t, recorded.SigningKey) {
+		if c.UseAPI || len(c.Events) != 1 || len(c.body) < limit || !c.signedWith(t, recorded.SigningKey) {
 			t.Errorf("the app got a call of %d bytes with use_api %v and %d events, signed %q", len(c.body), c.UseAPI, len(c.Events), c.signature)
 		}
 	}
