@@ -55,8 +55,9 @@
 // state_dir manifests live in memory.
 //
 // [Registry.Run] tells each manifest again every ten minutes (sync.retell), and
-// when [Registry.NotifyRecovered] says that Inngest is back, so that a server
-// that lost its memory has the app's crons again. The app is asked first: with
+// when [Registry.NotifyRecovered] says that Inngest is back or
+// [Registry.TellAgain] that it has forgotten the app, so that a server that lost
+// its memory has the app's crons again. The app is asked first: with
 // several replicas a sync reaches one of them, and the others must not take the
 // server back to what was true before. An app that does not answer is told of
 // as it was. What Inngest could not be told is tried again after 1 s, 2 s, 4 s,
