@@ -55,7 +55,7 @@ bench: ## run the benchmarks, and compare the gateway with others (bench/README.
 	$(GO) -C test/sdk run ./cmd/program -cycles 5
 
 soak: ## load a gateway for SOAKTIME (10m) and watch for what grows or fails; then long outages
-	$(GO) -C test/sdk test $(RACE) -timeout 0 -count 1 -v -run '^TestSoak$$' . -soak $(SOAKTIME)
+	$(GO) -C test/sdk test $(RACE) -timeout 0 -count 1 -v -run '^TestSoak$$|^TestRestart_' . -soak $(SOAKTIME)
 	$(GO) run ./bench/soak -for $(SOAKTIME)
 	$(GO) test $(RACE) -timeout 0 -count 1 -v -run _outage ./test/chaos -long
 

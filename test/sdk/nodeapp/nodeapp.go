@@ -34,6 +34,7 @@ type Options struct {
 	Dev                bool // run without verification
 	Checkpoint         bool
 	Step               time.Duration // what the code of a step takes at least
+	Port               int           // 0: a free one
 }
 
 func (o Options) environment() []string {
@@ -54,6 +55,9 @@ func (o Options) environment() []string {
 	}
 	if o.Step > 0 {
 		env = append(env, "STEP_MS="+strconv.FormatInt(o.Step.Milliseconds(), 10))
+	}
+	if o.Port > 0 {
+		env = append(env, "PORT="+strconv.Itoa(o.Port))
 	}
 	if !o.Checkpoint {
 		env = append(env, "CHECKPOINTING=0")
@@ -77,6 +81,18 @@ type App struct {
 	steps       []Step
 	connections int
 	stderr      bytes.Buffer
+
+	process *os.Process
+	read    chan struct{} // closed when it has ended and all that it said is here
+}
+
+// End ends the process by a signal, and waits until it has ended.
+func (a *App) End(signal os.Signal) error {
+	if err := a.process.Signal(signal); err != nil {
+		return err
+	}
+	<-a.read
+	return nil
 }
 
 // Steps returns the executions of steps so far.
@@ -124,6 +140,7 @@ func Start(tb testing.TB, o Options) *App {
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("start test/node/app.mjs: %v", err)
 	}
+	a.process = cmd.Process
 	exited := make(chan error, 1)
 	go func() {
 		err := cmd.Wait()
@@ -131,9 +148,10 @@ func Start(tb testing.TB, o Options) *App {
 		exited <- err
 	}()
 	port, read := make(chan int, 1), make(chan struct{})
+	a.read = read
 	go func() {
 		defer close(read)
-		a.read(out, port)
+		a.listen(out, port)
 	}()
 	tb.Cleanup(func() {
 		stop(tb, cmd, exited)
@@ -153,8 +171,8 @@ func Start(tb testing.TB, o Options) *App {
 	return a
 }
 
-// read takes the app's lines until it ends.
-func (a *App) read(out io.Reader, port chan<- int) {
+// listen takes the app's lines until it ends.
+func (a *App) listen(out io.Reader, port chan<- int) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var line struct {
 			Port       int `json:"port"`

@@ -33,6 +33,7 @@ func main() {
 func run(ctx context.Context) error {
 	listen := flag.String("listen", "127.0.0.1:3000", "address to serve")
 	id := flag.String("id", "go-app", "id of the app")
+	prefix := flag.String("prefix", "g/", "what the names of its events begin with")
 	flag.Parse()
 
 	var mu sync.Mutex
@@ -44,7 +45,7 @@ func run(ctx context.Context) error {
 	}
 	handler, err := sdkapp.New(sdkapp.Options{
 		ID:                 *id,
-		Prefix:             "g/",
+		Prefix:             *prefix,
 		BaseURL:            os.Getenv("INNGEST_BASE_URL"),
 		SigningKey:         os.Getenv("INNGEST_SIGNING_KEY"),
 		SigningKeyFallback: os.Getenv("INNGEST_SIGNING_KEY_FALLBACK"),
