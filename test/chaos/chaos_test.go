@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -62,7 +63,7 @@ var (
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
 	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+nextPort.Add(1)%12_000)
 		ln, err := net.Listen("tcp", address)
 		if err != nil {
 			continue
@@ -73,6 +74,13 @@ func freeAddress(tb testing.TB) string {
 	tb.Fatal("no port is free")
 	return ""
 }
+
+// nextPort counts the ports that were tried: none is given twice.
+var nextPort = func() *atomic.Int64 {
+	first := new(atomic.Int64)
+	first.Store(rand.Int64N(12_000))
+	return first
+}()
 
 // until asks again and again until a condition holds that nothing tells of.
 func until(tb testing.TB, what string, holds func() bool) {

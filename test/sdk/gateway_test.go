@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,14 +83,31 @@ apps:
 	return app, gw
 }
 
-// freeAddress returns an address that nobody listens at: the configuration names
-// the gateway's own URLs, so it must be known before.
+// freeAddress returns an address on loopback that nobody listens at: the
+// configuration names the gateway's own URLs, so it must be known before. It is
+// taken from below the ports that connections get by themselves, and none is
+// given twice.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
-	listener := listen(tb)
-	defer listener.Close()
-	return listener.Addr().String()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+nextPort.Add(1)%12_000)
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		listener.Close()
+		return address
+	}
+	tb.Fatal("no port is free")
+	return ""
 }
+
+// nextPort counts the ports that were tried.
+var nextPort = func() *atomic.Int64 {
+	first := new(atomic.Int64)
+	first.Store(rand.Int64N(12_000))
+	return first
+}()
 
 // runGateway runs a gateway until the test ends and returns what reads its log.
 func runGateway(tb testing.TB, cfg *config.Config) func() string {
