@@ -82,8 +82,14 @@ type running struct {
 
 func start(tb testing.TB, cfg *config.Config, change ...func(*Gateway)) *running {
 	tb.Helper()
+	return startAt(tb, cfg, nil, change...)
+}
+
+// startAt starts a gateway with a wall clock of its own.
+func startAt(tb testing.TB, cfg *config.Config, now func() time.Time, change ...func(*Gateway)) *running {
+	tb.Helper()
 	r := &running{log: &watchedLog{}, ended: make(chan struct{})}
-	g, err := New(Options{Config: cfg, Version: "test", LogTo: r.log})
+	g, err := New(Options{Config: cfg, Version: "test", LogTo: r.log, Now: now})
 	if err != nil {
 		tb.Fatal(err)
 	}
