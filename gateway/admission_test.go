@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -34,22 +33,12 @@ func (r *running) parked(tb testing.TB, n int) {
 }
 
 func TestAdmission_holdsCallsWhileTheAppIsAway(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	ln.Close()
+	address := awayAddress(t)
 	r := start(t, load(t, oneApp(serveHTTP(t, answerStep), "http://"+address, "")))
 	got := r.callLater(t)
 	r.parked(t, 1)
 
-	if ln, err = net.Listen("tcp", address); err != nil {
-		t.Skip("somebody else took the port:", err)
-	}
-	app := &http.Server{Handler: http.HandlerFunc(answerStep)}
-	go app.Serve(ln)
-	t.Cleanup(func() { app.Close() })
+	comeBack(t, address)
 	if a := await(t, "the answer", got); a.status != http.StatusPartialContent || a.body != stepRun {
 		t.Errorf("answer = %d %s", a.status, a.body)
 	}

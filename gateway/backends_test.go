@@ -29,12 +29,7 @@ type restarting struct {
 // steps need it, and as a conversation of one step.
 func newRestarting(tb testing.TB) *restarting {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	b := &restarting{tb: tb, address: ln.Addr().String()}
-	ln.Close()
+	b := &restarting{tb: tb, address: awayAddress(tb)}
 	tb.Cleanup(b.goAway)
 	return b
 }

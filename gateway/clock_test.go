@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"net"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -22,12 +21,7 @@ func (c *steppedClock) step(d time.Duration) { c.off.Add(int64(d)) }
 func TestClock_stepsDoNotEndTheWaitOfACall(t *testing.T) {
 	for name, step := range map[string]time.Duration{"forward": time.Hour, "back": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			address := ln.Addr().String()
-			ln.Close()
+			address := awayAddress(t)
 			var clock steppedClock
 			r := startAt(t, load(t, oneApp(serveHTTP(t, answerStep), "http://"+address, "")), clock.now)
 			got := r.callLater(t)
@@ -42,12 +36,7 @@ func TestClock_stepsDoNotEndTheWaitOfACall(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			if ln, err = net.Listen("tcp", address); err != nil {
-				t.Skip("somebody else took the port:", err)
-			}
-			app := &http.Server{Handler: http.HandlerFunc(answerStep)}
-			go app.Serve(ln)
-			t.Cleanup(func() { app.Close() })
+			comeBack(t, address)
 			if a := await(t, "the answer", got); a.status != http.StatusPartialContent {
 				t.Errorf("answer = %d %s", a.status, a.body)
 			}

@@ -23,8 +23,7 @@ import (
 )
 
 const (
-	manifestPath = "/.well-known/inngest-functions"
-	maxManifest  = MiB
+	maxManifest = 1 << 20 // bytes
 	// rediscover is how soon a backend is asked again that has never said what
 	// its functions are.
 	rediscover = 5 * time.Second
@@ -137,7 +136,7 @@ func (h *hosted) fetchManifest(ctx context.Context, base string) ([]byte, error)
 	a, err := h.backends[origin].Do(ctx, &call.Call{
 		App:         h.ID,
 		Method:      http.MethodGet,
-		Target:      []byte(strings.TrimRight(path, "/") + manifestPath),
+		Target:      []byte(strings.TrimRight(path, "/") + spec.ManifestPath),
 		Head:        []byte("Accept: application/json\r\n"),
 		Received:    time.Now(),
 		WholeAnswer: true,
@@ -148,9 +147,9 @@ func (h *hosted) fetchManifest(ctx context.Context, base string) ([]byte, error)
 	defer a.Release()
 	switch {
 	case a.Status != http.StatusOK:
-		return nil, fmt.Errorf("%s answered %d", manifestPath, a.Status)
+		return nil, fmt.Errorf("%s answered %d", spec.ManifestPath, a.Status)
 	case len(a.Body) > maxManifest:
-		return nil, fmt.Errorf("%s has more than %d bytes", manifestPath, maxManifest)
+		return nil, fmt.Errorf("%s has more than %d bytes", spec.ManifestPath, maxManifest)
 	}
 	return slices.Clone(a.Body), nil
 }

@@ -16,16 +16,13 @@ import (
 
 // Bounds of the event plane that are nobody's to choose.
 const (
-	eventAnswer  = MiB              // bytes of an answer of the event API: it lists ids
+	eventAnswer  = 1 << 20          // bytes of an answer of the event API: it lists ids
 	limitRegrow  = time.Hour        // a learnt limit of the event API grows again
 	seedWindow   = 10 * time.Minute // SDKs try again for less
 	maxSeeds     = 100_000          // requests remembered by the seed that they brought
 	maxEventKeys = 1000             // event keys that apps bring themselves
 	backlogLook  = 5 * time.Second  // between two measurements of what is in the spool
 )
-
-// MiB is a unit of sizes.
-const MiB = 1 << 20
 
 // newEvents builds the event plane: what keeps events, what sends them, what
 // takes them.

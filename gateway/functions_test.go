@@ -233,7 +233,7 @@ func TestFunctions_leaveOutWhatIsPublishedTwice(t *testing.T) {
 	server := newTestServer(t, recorded.SigningKey, recorded.EventKey)
 	publish := func(functions ...map[string]any) *plainBackend {
 		return newPlainBackend(t, func(path string, _ map[string]any) (int, any) {
-			if path != manifestPath {
+			if path != spec.ManifestPath {
 				return 200, path
 			}
 			return 200, manifestOf(functions...)

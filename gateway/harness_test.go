@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -190,6 +191,43 @@ func (l *watchedLog) await(tb testing.TB, text string) {
 			tb.Fatalf("%q did not come within %s; there is\n%s", text, patience, l)
 		}
 	}
+}
+
+// awayAddress returns an address of loopback that nobody listens at yet. It is
+// from below the ports that connections get by themselves, so that it is still
+// free when a test listens there.
+func awayAddress(tb testing.TB) string {
+	tb.Helper()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		ln.Close()
+		return address
+	}
+	tb.Fatal("no port is free")
+	return ""
+}
+
+// comeBack serves an app that answers steps at an address.
+func comeBack(tb testing.TB, address string) {
+	tb.Helper()
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	app := &http.Server{Handler: http.HandlerFunc(answerStep)}
+	served := make(chan struct{})
+	go func() {
+		app.Serve(ln)
+		close(served)
+	}()
+	tb.Cleanup(func() {
+		app.Close()
+		<-served
+	})
 }
 
 // serveHTTP serves on loopback until the test ends.

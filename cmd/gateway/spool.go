@@ -142,7 +142,7 @@ func newSpoolEachCommand(e env, f *spoolFlags, name, short string, do func(lette
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "do it to every dead letter there is now")
+	cmd.Flags().BoolVar(&all, "all", false, fmt.Sprintf("do it to every dead letter there is now, the oldest %d at most", mostLetters))
 	return cmd
 }
 

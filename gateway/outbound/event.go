@@ -63,8 +63,7 @@ func (s *Server) event(rc *fasthttp.RequestCtx, q *request) *refusal {
 // itself answers such a request with a page and status 200, and the events are
 // gone.
 func noEventKey() *refusal {
-	r := unauthorized("The request has no event key, so its events were not taken: send it to /e/{key}. SDKs have the key in INNGEST_EVENT_KEY")
-	return r
+	return unauthorized("The request has no event key, so its events were not taken: send it to /e/{key}. SDKs have the key in INNGEST_EVENT_KEY")
 }
 
 // noEventPath refuses what is near the event API but no path of it; it may
