@@ -29,8 +29,8 @@ type answer struct {
 	retryAfter time.Duration // 0: not asked for
 	message    string        // for people
 
-	// ours tells that the body has the shape of the event API, whose word on
-	// events counts. Proxies and portals answer 200 and 400 too.
+	// ours tells that Inngest itself says this, whose word on events and keys
+	// counts. Proxies, firewalls and portals answer 200, 400 and 403 too.
 	ours  bool
 	taken int // events from the first on that have ids in the answer
 	// ids are those of the events that were taken, if they are others than the
@@ -39,11 +39,27 @@ type answer struct {
 }
 
 // body is the event API's answer. With an error come the ids of the events
-// before the bad one, or one empty id.
+// before the bad one, or one empty id; when the key is refused there are none.
 type body struct {
 	IDs     []string `json:"ids"`
-	Error   *string  `json:"error"`
+	Status  int      `json:"status"`
+	Error   string   `json:"error"`
 	Message string   `json:"message"`
+}
+
+// ours tells whether a body is Inngest's own. Its answer about events always
+// lists ids, at least an empty one, and its answer about a key repeats the
+// status beside the error. A lone "error" is what anything in between writes.
+func (b *body) ours(status int) bool {
+	if len(b.IDs) > 0 {
+		return true
+	}
+	return refusesKey(status) && b.Status == status && b.Error != ""
+}
+
+// refusesKey tells whether a status is about the event key.
+func refusesKey(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
 // readAnswer understands an answer to the events of seed.
@@ -55,14 +71,14 @@ func readAnswer(status int, h http.Header, text []byte, seed inngest.Seed, now t
 		a.message = plain(text)
 		return a
 	}
-	a.ours = expected > 0 || b.IDs != nil || b.Error != nil
+	a.ours = b.ours(status) || expected > 0 && b.IDs == nil
 	a.taken = expected
 	if b.IDs != nil {
 		a.taken, a.ids = compare(b.IDs, seed)
 	}
 	switch {
-	case b.Error != nil && *b.Error != "":
-		a.message = plain([]byte(*b.Error))
+	case b.Error != "":
+		a.message = plain([]byte(b.Error))
 	case b.Message != "":
 		a.message = plain([]byte(b.Message))
 	case !a.ours:

@@ -25,7 +25,7 @@ import (
 type api struct {
 	maxBytes int             // more is a 413; 0: no limit
 	keys     map[string]bool // nil: any
-	wholly   bool            // refuses a batch with a bad event as a whole, without ids
+	wholly   bool            // refuses a batch with a bad event as a whole
 	unseeded bool            // gives ids of its own
 
 	mu    sync.Mutex
@@ -96,7 +96,7 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, events []json.RawMe
 	}
 	if problem != "" && a.wholly {
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, "{\"error\":%q,\"status\":400}\n", problem)
+		fmt.Fprintf(w, "{\"ids\":[\"\"],\"status\":400,\"error\":%q}\n", problem)
 		return
 	}
 	for i, n := range ids {

@@ -33,6 +33,10 @@ type Batch struct {
 	Count       int          // events in Body, > 0
 	Traceparent string       // may be empty
 	Tracestate  string       // may be empty
+
+	// Doubtful says that batches like it were taken while this one got no clear
+	// answer. What is answered to it says nothing about the environment then.
+	Doubtful bool
 }
 
 // A Range is the events from From up to but not including To, counted from 0

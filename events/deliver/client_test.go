@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -131,13 +132,44 @@ func TestSend_cutsWhatIsTooLargeAndRemembers(t *testing.T) {
 	}
 }
 
-func TestSend_refusesAnEventThatIsTooLargeAlone(t *testing.T) {
-	a, url := newAPI(t)
-	a.maxBytes = 300
-	got := newClient(t, clientOptions(url)).Send(t.Context(), batch(1, 500))
-	want := Result{Refused: []Refusal{{0, 413, "<html>413 Request Entity Too Large</html>"}}}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("Send (-want +got):\n%s", d)
+// An event that is too large alone is refused if Inngest says so. If a proxy
+// does, whose limit may be raised, it is left, and the others are not.
+func TestSend_leavesAnEventThatIsTooLargeAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want Result
+		is   error
+	}{
+		"for Inngest": {`{"ids":[""],"status":413,"error":"Event is over the max size"}`, Result{Refused: []Refusal{{2, 413, "Event is over the max size"}}}, nil},
+		"for a proxy": {"<html>413 Request Entity Too Large</html>", Result{Left: []Range{{2, 3}}}, &StatusError{413, "<html>413 Request Entity Too Large</html>"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, url := newAPI(t)
+			a.faults(func(_ int, w http.ResponseWriter, r *http.Request) bool {
+				large := r.ContentLength > 1000
+				if large {
+					w.WriteHeader(http.StatusRequestEntityTooLarge)
+					w.Write([]byte(c.text))
+				}
+				return large
+			})
+			b := batch(5, 10)
+			b.Body = bytes.Replace(b.Body, []byte(`"n":"2"`), []byte(`"n":"2","more":"`+strings.Repeat("x", 1000)+`"`), 1)
+			client := newClient(t, clientOptions(url))
+			got := client.Send(t.Context(), b)
+			if d := cmp.Diff(c.want, got, cmpopts.IgnoreFields(Result{}, "Err")); d != "" {
+				t.Errorf("Send (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(fmt.Sprint(c.is), fmt.Sprint(got.Err)); d != "" {
+				t.Errorf("Err (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(once(5, 2), a.counts()); d != "" {
+				t.Errorf("taken (-want +got):\n%s", d)
+			}
+			if !client.Up("prod") {
+				t.Error("a body's size opens the breaker")
+			}
+		})
 	}
 }
 
@@ -191,6 +223,8 @@ func TestSend_leavesWhatItCannotDeliver(t *testing.T) {
 		"404 of a wrong URL":       {answer(404, "nothing here"), Result{Left: all}, nil},
 		"a page with status 200":   {answer(200, "<html>Inngest</html>"), Result{Left: all}, nil},
 		"400 of a proxy":           {answer(400, "<html>Bad Request</html>"), Result{Left: all}, nil},
+		"400 of a firewall":        {answer(400, `{"error":"blocked"}`), Result{Left: all}, func(err error) bool { return errors.As(err, &status) && status.Status == 400 }},
+		"403 of a firewall":        {answer(403, `{"error":"blocked"}`), Result{Left: all}, func(err error) bool { return errors.As(err, &status) && !errors.Is(err, ErrKeyRefused) }},
 		"redirect":                 {answer(302, "", "Location", "/login"), Result{Left: all}, nil},
 		"200 without ids":          {answer(200, `{"ids":[""],"status":200}`), Result{Left: all}, nil},
 		"200 with an endless body": {answer(200, `{"ids":[`+strings.Repeat(" ", 2<<20)), Result{Left: all}, nil},

@@ -8,16 +8,23 @@
 // taken, was refused for good, or is left for later. What an answer means:
 //
 //	200 with ids          the events that have one are taken; the others are left
-//	400 or 422            see below
+//	400, 422 with ids     see below
 //	401, 403              the next key is tried, and first from then on for
-//	                      Options.Remember; when none is left: ErrKeyRefused
+//	                      Options.Remember; when none is left and Inngest itself
+//	                      says so each time: ErrKeyRefused
 //	413                   the batch is cut in halves, its size learnt; an event
-//	                      that is too large alone is refused
+//	                      that is too large alone is refused if there are ids in
+//	                      the answer, else left, and the others go on
 //	429, 503              left; with Retry-After nothing goes out to that account
 //	                      before (ErrHeld), for an hour at most
 //	anything else         left: another status, a redirect, no answer, half of
-//	                      one, and a 200 or 400 that has not the shape of the
-//	                      event API, which is some proxy's or portal's
+//	                      one, and a 200, 400 or 403 that is not Inngest's own
+//
+// What stands before Inngest answers too: proxies, firewalls, portals, and not
+// always with a page. So Inngest's own word on events is what lists ids, which
+// its answer always does, of a refused event an empty one; on a key, what
+// repeats the status beside the error. Nothing else refuses an event. (v1.43
+// has no answer about events but 200 and 400.)
 //
 // Inngest takes the events before a bad one and answers 400 with their ids, so
 // these are taken, the next one goes alone, and the rest after it as one batch.

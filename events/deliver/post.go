@@ -26,12 +26,13 @@ func (r *round) post(ctx context.Context, p Range) (answer, error) {
 		body = part(body, r.events, p)
 	}
 	var a answer
+	sure := true // that it is Inngest who refuses the keys
 	for i, key := range r.keys {
 		var err error
 		if a, err = r.attempt(ctx, p, key, body); err != nil {
 			return a, err
 		}
-		if a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
+		if !refusesKey(a.status) {
 			if i > 0 {
 				r.took(i)
 			}
@@ -40,8 +41,13 @@ func (r *round) post(ctx context.Context, p Range) (answer, error) {
 			}
 			return a, nil
 		}
+		sure = sure && a.ours
 	}
-	return a, fmt.Errorf("%w: %w", ErrKeyRefused, &StatusError{a.status, a.message})
+	err := &StatusError{a.status, a.message}
+	if !sure {
+		return a, err
+	}
+	return a, fmt.Errorf("%w: %w", ErrKeyRefused, err)
 }
 
 // took remembers that another key than the first tried one was taken.
@@ -61,7 +67,7 @@ func (r *round) attempt(ctx context.Context, p Range, key string, body []byte) (
 	}
 	start := time.Now()
 	a, err := r.exchange(ctx, p, key, body)
-	done(verdict(ctx, a, err))
+	done(verdict(ctx, r.b, a, err))
 	r.c.o.Metrics.Duration.WithLabelValues(r.e.name).Observe(time.Since(start).Seconds())
 	r.c.o.Metrics.Posts.WithLabelValues(r.e.name, outcome(a, err)).Inc()
 	if err != nil {
@@ -214,7 +220,7 @@ func outcome(a answer, err error) string {
 		return "refused"
 	case a.status == http.StatusRequestEntityTooLarge:
 		return "too_large"
-	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
+	case refusesKey(a.status) && a.ours:
 		return "key_refused"
 	case a.status == http.StatusTooManyRequests:
 		return "throttled"

@@ -27,6 +27,7 @@ type round struct {
 	alone  int // the event that is tried alone because of such a batch, else -1
 
 	result Result
+	unsure error // of an event that was left and did not end the round
 }
 
 func (r *round) run(ctx context.Context) {
@@ -45,6 +46,9 @@ func (r *round) run(ctx context.Context) {
 			r.giveUp(err)
 			return
 		}
+	}
+	if r.unsure != nil {
+		r.giveUp(r.unsure)
 	}
 }
 
@@ -73,21 +77,21 @@ func (r *round) settle(p Range, a answer) error {
 		r.note(p, a, taken)
 		r.next(p.From+taken, p.To)
 		if taken < n {
-			return fmt.Errorf("event API answered 200 with ids of %d events of %d", taken, n)
+			return &StatusError{a.status, fmt.Sprintf("ids of %d events of %d", taken, n)}
 		}
 		if p.From == r.alone {
 			r.wholly = true
 		}
 	case a.status == http.StatusRequestEntityTooLarge:
 		if n == 1 {
-			r.refuse(p, a)
+			r.tooLarge(p, a)
 			return nil
 		}
 		limit := r.c.memory.tooLarge(r.b.account(), r.size(p))
 		r.c.o.Log.Warn("event API refused a batch for its size, smaller ones from now on",
 			"environment", r.b.Environment, "key", r.b.KeyID, "bytes", r.size(p), "limit_bytes", limit)
 		if !r.halve(p) {
-			r.refuse(p, a)
+			return &StatusError{a.status, a.message}
 		}
 	case (a.status == http.StatusBadRequest || a.status == http.StatusUnprocessableEntity) && a.ours:
 		r.poison(p, a)
@@ -95,6 +99,19 @@ func (r *round) settle(p Range, a answer) error {
 		return &StatusError{a.status, a.message}
 	}
 	return nil
+}
+
+// tooLarge ends an event that is too large alone. Inngest's own word on that is
+// a refusal. A proxy's is not: its limit may be raised, so the event is left,
+// and the others go on.
+func (r *round) tooLarge(p Range, a answer) {
+	if a.ours {
+		r.refuse(p, a)
+		return
+	}
+	r.unsure = &StatusError{a.status, a.message}
+	r.leave(p)
+	r.next(p.To, p.To)
 }
 
 // poison narrows a refused piece down to the bad event. Nothing is delivered
@@ -205,12 +222,7 @@ func (r *round) note(p Range, a answer, taken int) {
 func (r *round) giveUp(err error) {
 	r.result.Err = err
 	for _, p := range r.todo {
-		last := len(r.result.Left) - 1
-		if last >= 0 && r.result.Left[last].To == p.From {
-			r.result.Left[last].To = p.To
-			continue
-		}
-		r.result.Left = append(r.result.Left, p)
+		r.leave(p)
 	}
 	if wait := r.c.memory.held(r.b.account()); wait > 0 {
 		r.result.RetryAfter = wait
@@ -219,16 +231,27 @@ func (r *round) giveUp(err error) {
 	}
 }
 
+// leave notes events for later.
+func (r *round) leave(p Range) {
+	last := len(r.result.Left) - 1
+	if last >= 0 && r.result.Left[last].To == p.From {
+		r.result.Left[last].To = p.To
+		return
+	}
+	r.result.Left = append(r.result.Left, p)
+}
+
 // verdict tells the breaker what an attempt says about the environment.
-func verdict(ctx context.Context, a answer, err error) breaker.Outcome {
+func verdict(ctx context.Context, b *Batch, a answer, err error) breaker.Outcome {
 	switch {
 	case err != nil && ctx.Err() != nil: // given up by the caller
 		return breaker.Ignored
 	case err != nil:
 		return breaker.Failure
-	case a.ours && a.status < 500, a.status == http.StatusTooManyRequests, a.status == http.StatusRequestEntityTooLarge,
-		a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
+	case a.ours && a.status < 500, a.status == http.StatusTooManyRequests, a.status == http.StatusRequestEntityTooLarge:
 		return breaker.Success
+	case b.Doubtful:
+		return breaker.Ignored
 	default:
 		return breaker.Failure
 	}
