@@ -52,8 +52,10 @@
 // assigned is written to Options.SeedDir before a batch goes anywhere, so this
 // holds after a kill; before a batch goes to the spool it is synced, so there it
 // holds after a power failure too. If that cannot be written, as while another
-// process has that folder, ModeDurable refuses the events; ModeHybrid takes them. More than Options.MaxSeeds requests within
-// the window are too many: the oldest are forgotten and counted.
+// process has that folder, ModeDurable refuses the events; ModeHybrid takes them.
+// After a failure a file is begun with all that is known, at most once a second.
+// More than Options.MaxSeeds requests within the window are too many: the oldest
+// are forgotten and counted.
 //
 // Without a seed a caller that repeats a request sends new events. That includes
 // one that got a 503 although its events were taken in the end.

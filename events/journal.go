@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,6 +29,10 @@ const (
 	journalRecord = 51
 	journalSuffix = ".seeds"
 
+	// A file begins with the whole table, which may have megabytes: on a full disk
+	// not each batch shall write them.
+	beginPause = time.Second
+
 	kindAssigned byte = 1
 	kindTaken    byte = 2
 )
@@ -49,6 +54,8 @@ type journal struct {
 	pending []byte // records that may come with the next ones
 	written uint64 // appends so far
 	broken  bool   // the file is not to be trusted: begin another
+	cause   error  // why it is not
+	begun   time.Time
 
 	syncing sync.Mutex
 	synced  uint64 // appends that are on disk
@@ -138,9 +145,7 @@ func (j *journal) load(into *recent[seedEntry], now time.Time) (damaged int, err
 // begin starts a file with everything that a table knows, and removes the
 // others when it is on disk.
 func (j *journal) begin(from *recent[seedEntry], now time.Time) error {
-	if err := j.own(from, now); err != nil {
-		return err
-	}
+	j.begun = time.Now()
 	var all []byte
 	from.each(now, func(k digest, e seedEntry, at time.Time) {
 		if e.ids != nil {
@@ -164,7 +169,7 @@ func (j *journal) begin(from *recent[seedEntry], now time.Time) error {
 		err = j.file.Sync()
 	}
 	if err != nil {
-		// It is tried again with each batch: files must not pile up.
+		// It is tried again and again: files must not pile up.
 		name := j.file.Name()
 		err = errors.Join(err, j.file.Close(), os.Remove(name))
 		j.file = nil
@@ -207,26 +212,45 @@ func (j *journal) append(records []byte, from *recent[seedEntry], now time.Time)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.broken {
-		// The table has these records already.
-		if err := j.begin(from, now); err != nil {
-			return fmt.Errorf("remember seeds: %w", err)
-		}
-		j.written++
-		return nil
+		return j.again(from, now)
 	}
 	if j.count >= j.records || now.Sub(j.opened) >= j.window {
 		if err := j.rotate(now); err != nil {
-			j.broken = true
-			return fmt.Errorf("remember seeds: %w", err)
+			return j.fail(err)
 		}
 	}
 	if err := j.write(slices.Concat(j.pending, records)); err != nil {
-		j.broken = true
-		return fmt.Errorf("remember seeds: %w", err)
+		return j.fail(err)
 	}
 	j.pending = j.pending[:0]
 	j.written++
 	return nil
+}
+
+// again begins a file in place of one that is not to be trusted, but not sooner
+// than beginPause after it did so before. The table has all records already.
+func (j *journal) again(from *recent[seedEntry], now time.Time) error {
+	if err := j.own(from, now); err != nil {
+		return fmt.Errorf("remember seeds: %w", err)
+	}
+	if j.cause != nil && time.Since(j.begun) < beginPause {
+		return j.cause
+	}
+	err := j.begin(from, now)
+	switch {
+	case j.broken:
+		return j.fail(err)
+	case err != nil: // old files are still there, which harm nobody
+		return fmt.Errorf("remember seeds: %w", err)
+	}
+	j.written++
+	return nil
+}
+
+// fail notes that the file is not to be trusted.
+func (j *journal) fail(err error) error {
+	j.broken, j.cause = true, fmt.Errorf("remember seeds: %w", err)
+	return j.cause
 }
 
 func (j *journal) write(records []byte) error {
@@ -277,16 +301,15 @@ func (j *journal) sync() error {
 		return nil
 	}
 	j.mu.Lock()
-	upTo, f, broken := j.written, j.file, j.broken
+	upTo, f, broken, cause := j.written, j.file, j.broken, j.cause
 	j.mu.Unlock()
 	if broken {
-		return errors.New("remember seeds: the journal was not written")
+		return cmp.Or(cause, errors.New("remember seeds: the journal was not written"))
 	}
 	if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) { // one that was rotated away is synced
 		j.mu.Lock()
-		j.broken = true
-		j.mu.Unlock()
-		return fmt.Errorf("remember seeds: %w", err)
+		defer j.mu.Unlock()
+		return j.fail(err)
 	}
 	j.synced = upTo
 	return nil
@@ -300,6 +323,6 @@ func (j *journal) close() error {
 	}
 	err := j.write(j.pending)
 	err = errors.Join(err, j.file.Sync(), j.file.Close(), j.disown())
-	j.file, j.broken = nil, true
+	j.file, j.broken, j.cause = nil, true, nil
 	return err
 }

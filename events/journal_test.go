@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ func testJournal(t testing.TB, dir string, records int) (*journal, *recent[seedE
 	t.Helper()
 	j := newJournal(dir, 10*time.Minute, records)
 	table := newRecent[seedEntry](10*time.Minute, 100)
-	if err := j.begin(table, time.Now()); err != nil {
+	if err := j.again(table, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = j.close() })
@@ -129,19 +130,80 @@ func TestJournal_forgetsByTime(t *testing.T) {
 }
 
 func TestJournal_beginsAnewWhenItCannotWrite(t *testing.T) {
-	dir := t.TempDir()
-	j, table := testJournal(t, dir, 100)
-	note(t, j, table, 1)
-	_ = j.file.Close()
-	k, e := testEntry(2)
-	now := time.Now()
-	table.put(k, e, now)
-	if err := j.append(appendRecord(nil, kindAssigned, k, e, now), table, now); err == nil {
-		t.Fatal("append to a closed file has no error")
-	}
-	note(t, j, table, 3)
-	if numbers, damaged := loaded(t, dir); !slices.Equal(numbers, []int{1, 2, 3}) || damaged != 0 {
-		t.Errorf("loaded %v and %d damaged, want 1, 2 and 3", numbers, damaged)
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		j, table := testJournal(t, dir, 100)
+		note(t, j, table, 1)
+		time.Sleep(beginPause)
+		_ = j.file.Close()
+		k, e := testEntry(2)
+		now := time.Now()
+		table.put(k, e, now)
+		if err := j.append(appendRecord(nil, kindAssigned, k, e, now), table, now); err == nil {
+			t.Fatal("append to a closed file has no error")
+		}
+		note(t, j, table, 3)
+		if numbers, damaged := loaded(t, dir); !slices.Equal(numbers, []int{1, 2, 3}) || damaged != 0 {
+			t.Errorf("loaded %v and %d damaged, want 1, 2 and 3", numbers, damaged)
+		}
+	})
+}
+
+// While the disk is full the table, which may be large, is not written for each
+// batch, and neither while it takes the table and nothing behind it.
+func TestJournal_beginsOnceASecondWhileItCannotWrite(t *testing.T) {
+	for name, full := range map[string]bool{"no file can be made": true, "files can be made": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := filepath.Join(t.TempDir(), "seeds")
+				j, table := testJournal(t, dir, 1000)
+				time.Sleep(time.Hour)
+				if full {
+					_ = j.file.Close()
+					if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var begun []time.Time
+				for n := range 1000 { // 10 seconds
+					k, e := testEntry(n)
+					now := time.Now()
+					table.put(k, e, now)
+					err := j.append(appendRecord(nil, kindAssigned, k, e, now), table, now)
+					if err == nil {
+						err = j.sync()
+					}
+					if full && err == nil {
+						t.Fatal("append has no error where no file can be made")
+					}
+					if len(begun) == 0 || !j.begun.Equal(begun[len(begun)-1]) {
+						begun = append(begun, j.begun)
+					}
+					if !full {
+						_ = j.file.Close() // the next write fails
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				if n := len(begun); n < 5 || n > 12 {
+					t.Errorf("begun %d times in 10 seconds, want about once a second", n)
+				}
+				if !full {
+					return
+				}
+				if err := os.Remove(dir); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(beginPause)
+				if err := os.Mkdir(dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				note(t, j, table, 1000)
+				numbers, damaged := loaded(t, dir)
+				if len(numbers) != 100 || damaged != 0 { // what the table holds
+					t.Errorf("loaded %d and %d damaged, want all of the table", len(numbers), damaged)
+				}
+			})
+		})
 	}
 }
 

@@ -217,6 +217,7 @@ func TestDurable_refusesWhatCannotBeRemembered(t *testing.T) {
 		if err := errors.Join(os.Remove(dir), os.Rename(moved, dir)); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(beginPause)
 		ids := r.send(t, seeded(callerSeed, event(1))).taken(t, 1)
 		if err := r.end(); err != nil {
 			t.Fatal(err)
