@@ -26,7 +26,8 @@ import (
 const (
 	roleApp         = "app"
 	addressVariable = "CHAOS_ADDRESS"
-	stepVariable    = "CHAOS_STEP" // how long a step takes
+	stepVariable    = "CHAOS_STEP"    // how long a step takes, in milliseconds
+	forgetsVariable = "CHAOS_FORGETS" // not empty: its connections end with it, as those of a host that stops do
 )
 
 // appSteps is how many steps each run has, one a call.
@@ -96,6 +97,9 @@ func (l *appListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
+	}
+	if os.Getenv(forgetsVariable) != "" {
+		c.(*net.TCPConn).SetLinger(0)
 	}
 	return &appConn{Conn: c, app: l.app}, nil
 }
@@ -202,8 +206,11 @@ type app struct {
 	tb       testing.TB
 	id       string
 	address  string
+	endpoint string // what the gateway is told of its address, if not that itself
 	upstream string // further settings of its upstream at the gateway
+	settings string // further settings of the app itself there
 	step     time.Duration
+	forgets  bool // see forgetsVariable
 	log      output
 	process  *process
 
@@ -225,9 +232,11 @@ func (a *app) start() {
 	before := a.listens
 	a.rest = nil // what a killed process began to say
 	a.mu.Unlock()
-	a.process = startProcess(a.tb, "app "+a.id, os.Args[0], environ(
-		roleVariable+"="+roleApp, addressVariable+"="+a.address, stepVariable+"="+strconv.Itoa(int(a.step.Milliseconds())),
-	), &a.log, a)
+	env := environ(roleVariable+"="+roleApp, addressVariable+"="+a.address, stepVariable+"="+strconv.Itoa(int(a.step.Milliseconds())))
+	if a.forgets {
+		env = append(env, forgetsVariable+"=1")
+	}
+	a.process = startProcess(a.tb, "app "+a.id, os.Args[0], env, &a.log, a)
 	until(a.tb, "an app that listens", func() bool {
 		if !a.process.running() {
 			a.tb.Fatalf("app: %v", a.process.err)

@@ -68,8 +68,9 @@ func (r reply) String() string {
 	}
 }
 
-// oneCall makes a call. The filler is every call's: none has a copy of it.
-func oneCall(address, path string, n int, filler []byte) reply {
+// callOf is one of many calls, each of a run of its own, with further lines in
+// its head. The filler is every call's: none has a copy of it.
+func callOf(path string, n int, lines string, filler []byte) net.Buffers {
 	event := fmt.Sprintf(`{"data":{"n":%d},"id":"01M879HYV9KVZ36VGG0195KMKZ","name":"t/shop","ts":1795541236585,"user":{}}`, n)
 	body := [][]byte{fmt.Appendf(nil, `{"ctx":{"attempt":0,"disable_immediate_execution":false,"env":"","fn_id":"1992b630-0d2d-5c4f-a5d2-a04bad8542c7","generation_id":1,`+
 		`"job_id":"34y97adbtm%d","max_attempts":5,"qi_id":"MzR5OTdhZGJ0bXN6cjo6ZGVmYXVsdA==","request_id":"01M879HZ10GR43V6JTEF2KM5HF",`+
@@ -79,8 +80,13 @@ func oneCall(address, path string, n int, filler []byte) reply {
 	for _, part := range body {
 		length += len(part)
 	}
-	head := fmt.Sprintf("POST %s?fnId=shop-work&stepId=step HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nX-Inngest-Signature: %s\r\nContent-Length: %d\r\n\r\n",
-		path, signParts(body), length)
+	head := fmt.Sprintf("POST %s?fnId=shop-work&stepId=step HTTP/1.1\r\nHost: gateway\r\n%sX-Inngest-Signature: %s\r\nContent-Length: %d\r\n\r\n",
+		path, lines, signParts(body), length)
+	return append(net.Buffers{[]byte(head)}, body...)
+}
+
+func oneCall(address, path string, n int, filler []byte) reply {
+	request := callOf(path, n, "Connection: close\r\n", filler)
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return reply{err: err}
@@ -90,8 +96,7 @@ func oneCall(address, path string, n int, filler []byte) reply {
 	sent := make(chan struct{})
 	go func() { // a refusal may come before all is written
 		defer close(sent)
-		buffers := append(net.Buffers{[]byte(head)}, body...)
-		buffers.WriteTo(c)
+		request.WriteTo(c)
 	}()
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {

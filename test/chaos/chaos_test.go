@@ -25,6 +25,9 @@ const patience = time.Minute
 // roleVariable has the test binary run as a process that tests kill.
 const roleVariable = "CHAOS_ROLE"
 
+// binaryVariable names a gateway that has been built.
+const binaryVariable = "CHAOS_GATEWAY"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(roleVariable) == roleApp {
 		runApp()
@@ -42,6 +45,9 @@ var (
 
 	// gatewayBinary is the command, built for the tests of this process.
 	gatewayBinary = sync.OnceValues(func() (string, error) {
+		if built := os.Getenv(binaryVariable); built != "" {
+			return built, nil
+		}
 		dir, err := buildDir()
 		if err != nil {
 			return "", err
@@ -62,8 +68,14 @@ var (
 // free when a process that was killed comes back to it.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
+	return freeAddressOf(tb, "127.0.0.1")
+}
+
+// freeAddressOf is freeAddress for a host that has this address here.
+func freeAddressOf(tb testing.TB, host string) string {
+	tb.Helper()
 	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20_000+nextPort.Add(1)%12_000)
+		address := fmt.Sprintf("%s:%d", host, 20_000+nextPort.Add(1)%12_000)
 		ln, err := net.Listen("tcp", address)
 		if err != nil {
 			continue

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -38,7 +39,8 @@ func newGateway(tb testing.TB, s *server, apps []*app, more string) *gateway {
 	fmt.Fprintf(&text, "inngest: {signing_key: %s, event_key: %s, api_url: %q, event_url: %q}\n", recorded.SigningKey, recorded.EventKey, s.url(), s.url())
 	fmt.Fprintf(&text, "listen: {inngest: %q, apps: %q, admin: %q}\nstate_dir: %q\n%s\napps:\n", g.inngest, g.apps, g.admin, g.state, more)
 	for _, a := range apps {
-		fmt.Fprintf(&text, "  - id: %s\n    path: /%s\n    outage_budget: 1m\n    upstream: {endpoints: [%q], breaker: {open_for: 100ms}, %s}\n", a.id, a.id, "http://"+a.address, a.upstream)
+		endpoint := cmp.Or(a.endpoint, "http://"+a.address)
+		fmt.Fprintf(&text, "  - id: %s\n    path: /%s\n    outage_budget: 1m\n    upstream: {endpoints: [%q], breaker: {open_for: 100ms}, %s}\n    %s\n", a.id, a.id, endpoint, a.upstream, a.settings)
 	}
 	if len(apps) == 0 {
 		text.WriteString("  - {id: nobody, upstream: {endpoints: [\"http://127.0.0.1:1\"]}}\n")
