@@ -22,7 +22,7 @@ var ErrExhausted = errors.New("memory budget exhausted")
 
 // Options configures a Budget.
 type Options struct {
-	Max     int64         // bytes that may be charged at once (limits.memory), > 0
+	Max     int64         // bytes that may be charged at once, > 0
 	Reserve int64         // bytes of Max that only answers may use: an answer that finds no room costs the attempt of a step that ran; >= 0, < Max
 	Wait    time.Duration // longest wait of one Acquire, > 0
 	Metrics *metrics.Budget
@@ -36,13 +36,14 @@ type Options struct {
 // knot ends when the first wait ends, and answers, which have bytes of their
 // own, go on meanwhile.
 type Budget struct {
-	max, reserve int64
-	wait         time.Duration
+	wait time.Duration
 
-	usedBytes        prometheus.Gauge
-	granted, refused prometheus.Counter
+	limitBytes, usedBytes prometheus.Gauge
+	granted, refused      prometheus.Counter
 
 	mu       sync.Mutex
+	max      int64
+	reserve  int64
 	used     int64
 	kept     keep // storage between two bodies
 	answers  queue
@@ -60,50 +61,82 @@ type claim struct {
 
 // New returns a budget of which nothing is used.
 func New(o Options) (*Budget, error) {
+	if err := checkSize(o.Max, o.Reserve); err != nil {
+		return nil, err
+	}
 	switch {
-	case o.Max <= 0:
-		return nil, fmt.Errorf("budget: Max is %d, must be above 0", o.Max)
-	case o.Reserve < 0 || o.Reserve >= o.Max:
-		return nil, fmt.Errorf("budget: Reserve is %d, must be from 0 to below Max (%d)", o.Reserve, o.Max)
 	case o.Wait <= 0:
 		return nil, fmt.Errorf("budget: Wait is %v, must be above 0", o.Wait)
 	case o.Metrics == nil:
 		return nil, errors.New("budget: Metrics is missing")
 	}
-	o.Metrics.Limit.WithLabelValues().Set(float64(o.Max))
-	return &Budget{
-		max:       o.Max,
-		reserve:   o.Reserve,
-		kept:      newKeep(o.Max),
-		wait:      o.Wait,
-		usedBytes: o.Metrics.Used.WithLabelValues(),
-		granted:   o.Metrics.Waits.WithLabelValues("granted"),
-		refused:   o.Metrics.Waits.WithLabelValues("refused"),
-	}, nil
+	b := &Budget{
+		wait:       o.Wait,
+		limitBytes: o.Metrics.Limit.WithLabelValues(),
+		usedBytes:  o.Metrics.Used.WithLabelValues(),
+		granted:    o.Metrics.Waits.WithLabelValues("granted"),
+		refused:    o.Metrics.Waits.WithLabelValues("refused"),
+	}
+	return b, b.Resize(o.Max, o.Reserve)
+}
+
+func checkSize(max, reserve int64) error {
+	switch {
+	case max <= 0:
+		return fmt.Errorf("budget: Max is %d, must be above 0", max)
+	case reserve < 0 || reserve >= max:
+		return fmt.Errorf("budget: Reserve is %d, must be from 0 to below Max (%d)", reserve, max)
+	}
+	return nil
+}
+
+// Resize changes how much there is, as Options.Max and Options.Reserve say. What
+// is charged stays so: below that nothing is granted until enough is released.
+func (b *Budget) Resize(max, reserve int64) error {
+	if err := checkSize(max, reserve); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.max, b.reserve = max, reserve
+	b.limitBytes.Set(float64(max))
+	b.kept.resize(max, b.used)
+	b.grant()
+	b.usedBytes.Set(float64(b.used))
+	return nil
 }
 
 // Acquire charges n bytes for a request. It waits while they are not free, until
 // ctx ends or Options.Wait has passed, and then returns ErrExhausted.
 func (b *Budget) Acquire(ctx context.Context, n int64) error {
-	return b.acquire(ctx, n, &b.requests, b.max-b.reserve)
+	return b.acquire(ctx, n, &b.requests)
 }
 
 // AcquireAnswer is Acquire for an answer: it may use the reserve and is served
 // before requests that wait.
 func (b *Budget) AcquireAnswer(ctx context.Context, n int64) error {
-	return b.acquire(ctx, n, &b.answers, b.max)
+	return b.acquire(ctx, n, &b.answers)
 }
 
 // TryAcquire charges n bytes for a request if they are free and nobody waits.
 func (b *Budget) TryAcquire(n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.tryAcquire(n, &b.requests, b.max-b.reserve)
+	return b.tryAcquire(n, &b.requests)
 }
 
-// tryAcquire charges n bytes if they fit below limit and no claim comes first.
-func (b *Budget) tryAcquire(n int64, q *queue, limit int64) bool {
-	if n > limit-b.used || len(*q) > 0 || len(b.answers) > 0 {
+// limit is what those of q may use at most, with mu held.
+func (b *Budget) limit(q *queue) int64 {
+	if q == &b.answers {
+		return b.max
+	}
+	return b.max - b.reserve
+}
+
+// tryAcquire charges n bytes if they are free and no claim comes first, with mu
+// held.
+func (b *Budget) tryAcquire(n int64, q *queue) bool {
+	if n > b.limit(q)-b.used || len(*q) > 0 || len(b.answers) > 0 {
 		return false
 	}
 	b.used += n
@@ -111,12 +144,13 @@ func (b *Budget) tryAcquire(n int64, q *queue, limit int64) bool {
 	return true
 }
 
-func (b *Budget) acquire(ctx context.Context, n int64, q *queue, limit int64) error {
-	if n > limit {
+func (b *Budget) acquire(ctx context.Context, n int64, q *queue) error {
+	b.mu.Lock()
+	if limit := b.limit(q); n > limit {
+		b.mu.Unlock()
 		return fmt.Errorf("%w: %d bytes asked for, the limit is %d", ErrExhausted, n, limit)
 	}
-	b.mu.Lock()
-	if b.tryAcquire(n, q, limit) {
+	if b.tryAcquire(n, q) {
 		b.mu.Unlock()
 		return nil
 	}
@@ -172,14 +206,14 @@ func (b *Budget) Release(n int64) {
 
 // grant charges the claims that fit now, answers first.
 func (b *Budget) grant() {
-	b.grantFrom(&b.answers, b.max)
+	b.grantFrom(&b.answers)
 	if len(b.answers) == 0 {
-		b.grantFrom(&b.requests, b.max-b.reserve)
+		b.grantFrom(&b.requests)
 	}
 }
 
-func (b *Budget) grantFrom(q *queue, limit int64) {
-	for len(*q) > 0 && (*q)[0].bytes <= limit-b.used {
+func (b *Budget) grantFrom(q *queue) {
+	for limit := b.limit(q); len(*q) > 0 && (*q)[0].bytes <= limit-b.used; {
 		c := (*q)[0]
 		(*q)[0] = nil
 		*q = (*q)[1:]
@@ -196,4 +230,8 @@ func (b *Budget) Used() int64 {
 }
 
 // Max returns the bytes that may be charged at once.
-func (b *Budget) Max() int64 { return b.max }
+func (b *Budget) Max() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.max
+}

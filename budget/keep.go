@@ -13,7 +13,11 @@ type keep struct {
 	most  int64
 }
 
-func newKeep(max int64) keep { return keep{most: min(max/4, mostKept)} }
+// resize bounds what is kept in a budget of max bytes, of which so many are used.
+func (k *keep) resize(max, used int64) {
+	k.most = min(max/4, mostKept)
+	k.shrink(min(k.most, max-used))
+}
 
 // take returns storage of that class; nil if there is none.
 func (k *keep) take(class int) *storage {

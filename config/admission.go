@@ -17,8 +17,8 @@ type Wait struct {
 	// attempt.
 	MaxCalls int `koanf:"max_calls"`
 
-	// Bytes of the calls that may wait at once; a percentage is one of
-	// limits.memory.
+	// Bytes of the calls that may wait at once; a percentage is one of what
+	// limits.memory leaves for bodies.
 	MaxBytes Portion `koanf:"max_bytes"`
 }
 

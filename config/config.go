@@ -127,12 +127,13 @@ type Listen struct {
 
 // Limits bounds memory, sizes and slowness of what comes in from Inngest.
 type Limits struct {
-	// Memory for all bodies together: a size, or a percentage of the memory
-	// that the process may use (its cgroup's limit, else the host's).
+	// Memory for the whole process: a size, or a percentage of what there is
+	// (its cgroup's limit, else the host's). Bodies get what the process does
+	// not need itself, and half of it at least.
 	Memory Portion `koanf:"memory"`
 
-	// Part of memory that only answers may use: one that finds no room costs
-	// the attempt of a step that has run.
+	// Part of the memory for bodies that only answers may use: one that finds
+	// no room costs the attempt of a step that has run.
 	AnswerReserve Portion `koanf:"answer_reserve"`
 
 	// Body of one request.

@@ -20,7 +20,7 @@ func Default() Config {
 			Admin:   "127.0.0.1:8482",
 		},
 		Limits: Limits{
-			Memory:        PercentOf(50),
+			Memory:        PercentOf(75),
 			AnswerReserve: PercentOf(25),
 			Body:          8 * MiB,
 			Answer:        8 * MiB,

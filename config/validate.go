@@ -213,8 +213,8 @@ func valueText(value any) string {
 
 func (l Limits) validate(p *problems) {
 	const most = 1 * GiB // of anything that is held in one piece
-	if l.AnswerReserve.percent > 90 || l.AnswerReserve.percent == 0 && l.Memory.percent == 0 && l.AnswerReserve.size >= l.Memory.size {
-		p.add("limits.answer_reserve", quoted(l.AnswerReserve.String()), "at most 90%, or a size below limits.memory")
+	if l.AnswerReserve.percent > 90 || l.AnswerReserve.percent == 0 && l.Memory.percent == 0 && l.AnswerReserve.size >= l.Memory.size/2 {
+		p.add("limits.answer_reserve", quoted(l.AnswerReserve.String()), "at most 90%, or a size below half of limits.memory")
 	}
 	between(p, "limits.body", l.Body, KiB, most)
 	between(p, "limits.answer", l.Answer, KiB, most)
@@ -230,7 +230,7 @@ func (l Limits) validate(p *problems) {
 	atLeast(p, "limits.write_timeout", l.WriteTimeout, time.Second)
 	atLeast(p, "limits.memory_wait", l.MemoryWait, time.Millisecond)
 	between(p, "limits.canonical", l.Canonical, 0, most)
-	if size := Size(l.Memory.Of(0)); l.Memory.percent == 0 && size < max(l.Body, l.Answer) {
-		p.add("limits.memory", quoted(l.Memory.String()), "at least limits.body and limits.answer, or no call fits")
+	if size := Size(l.Memory.Of(0)); l.Memory.percent == 0 && size/2 < max(l.Body, l.Answer) {
+		p.add("limits.memory", quoted(l.Memory.String()), "at least twice limits.body and limits.answer, or no call fits beside what the process needs itself")
 	}
 }

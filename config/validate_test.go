@@ -125,7 +125,7 @@ func TestValidate_refuses(t *testing.T) {
 		}, "inngest.staging.api_url", "call itself"},
 		"an environment that is not there": {func(_ *Config, a *App) { a.Inngest = "prod" }, "apps[0].inngest", "a group in inngest"},
 		"a reserve beyond memory": {func(c *Config, _ *App) { c.Limits.AnswerReserve, c.Limits.Memory = PortionOf(GiB), PortionOf(GiB) },
-			"limits.answer_reserve", "below limits.memory"},
+			"limits.answer_reserve", "below half of limits.memory"},
 		"the real event key as local one": {func(c *Config, a *App) {
 			a.Signing, a.Local, c.Inngest.EventKey = SigningResign, Local{local, NewSecret("e")}, NewSecret("e")
 		}, "apps[0].local.event_key", "must not reach the app"},

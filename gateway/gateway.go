@@ -35,9 +35,13 @@ type Options struct {
 	LogTo   io.Writer        // where log lines go
 	Now     func() time.Time // for signatures; nil: time.Now
 
-	// HeapCeiling is where the memory of this process ends, for a gateway that
-	// has it to itself: it then has the garbage collector keep to limits.memory.
-	// 0: leave the collector alone.
+	// OwnProcess says that the gateway has this process to itself: what the
+	// process needs beside bodies is then part of limits.memory.
+	OwnProcess bool
+
+	// HeapCeiling is where the memory of a process of its own ends: the garbage
+	// collector is told to keep to limits.memory, and to that at most. 0: leave
+	// the collector alone.
 	HeapCeiling int64
 }
 
@@ -50,6 +54,7 @@ type Gateway struct {
 	logs    *logs.Handler
 	metrics *metrics.Metrics
 	budget  *budget.Budget
+	memory  *processMemory // nil: the process is not this gateway's alone
 
 	// In the order of the diagram: what Inngest calls, what apps call, what
 	// operators call.
@@ -99,6 +104,9 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{cfg: o.Config, version: o.Version, now: o.Now, ceiling: o.HeapCeiling, ready: make(chan struct{}), pingEvery: pingInterval, rooms: map[string]*admission.Room{}}
 	if g.now == nil {
 		g.now = time.Now
+	}
+	if o.OwnProcess {
+		g.memory = newProcessMemory()
 	}
 	registry := newRegistry()
 	g.metrics = metrics.New(registry)
@@ -217,8 +225,8 @@ func (g *Gateway) start() <-chan error {
 		run(&g.workers, "functions", func() error { return g.runHosted(ctx, h) })
 	}
 	run(&g.workers, "events", func() error { return g.events.Run(ctx) })
-	if g.ceiling > 0 {
-		g.workers.Go(func() { g.watchHeap(ctx, g.ceiling) })
+	if g.memory != nil {
+		g.workers.Go(func() { g.watchMemory(ctx, g.ceiling) })
 	}
 	if g.spool != nil {
 		run(&g.workers, "spool", func() error { return g.keepSpool(ctx) })

@@ -89,8 +89,14 @@ func start(tb testing.TB, cfg *config.Config, change ...func(*Gateway)) *running
 // startAt starts a gateway with a wall clock of its own.
 func startAt(tb testing.TB, cfg *config.Config, now func() time.Time, change ...func(*Gateway)) *running {
 	tb.Helper()
+	return startWith(tb, Options{Config: cfg, Now: now}, change...)
+}
+
+func startWith(tb testing.TB, o Options, change ...func(*Gateway)) *running {
+	tb.Helper()
 	r := &running{log: &watchedLog{}, ended: make(chan struct{})}
-	g, err := New(Options{Config: cfg, Version: "test", LogTo: r.log, Now: now})
+	o.Version, o.LogTo = "test", r.log
+	g, err := New(o)
 	if err != nil {
 		tb.Fatal(err)
 	}

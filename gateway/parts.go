@@ -8,10 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
-
 	"github.com/inngest-gateway/inngest-gateway/breaker"
-	"github.com/inngest-gateway/inngest-gateway/budget"
 	"github.com/inngest-gateway/inngest-gateway/config"
 	"github.com/inngest-gateway/inngest-gateway/gateway/apps"
 	"github.com/inngest-gateway/inngest-gateway/gateway/inbound"
@@ -339,35 +336,4 @@ func reveal(secrets []config.Secret) []string {
 		texts = append(texts, s.Reveal())
 	}
 	return texts
-}
-
-// newBudget bounds the bytes of all bodies together.
-func (g *Gateway) newBudget() (*budget.Budget, error) {
-	most := g.cfg.Limits.Memory.Of(0)
-	if most == 0 { // it is a percentage
-		total, err := availableMemory()
-		if err != nil {
-			return nil, err
-		}
-		most = g.cfg.Limits.Memory.Of(total)
-	}
-	return budget.New(budget.Options{
-		Max:     most,
-		Reserve: g.cfg.Limits.AnswerReserve.Of(most),
-		Wait:    g.cfg.Limits.MemoryWait,
-		Metrics: g.metrics.Budget,
-	})
-}
-
-// availableMemory returns the bytes that this process may use: its cgroup's
-// limit where there is one, else what the host has.
-func availableMemory() (int64, error) {
-	if limit, err := memlimit.FromCgroup(); err == nil && limit > 0 && limit < 1<<62 {
-		return int64(limit), nil
-	}
-	limit, err := memlimit.FromSystem()
-	if err != nil {
-		return 0, fmt.Errorf("limits.memory: how much memory there is: %w; give a size such as 512MiB instead", err)
-	}
-	return int64(limit), nil
 }

@@ -13,7 +13,7 @@ func newBudget(reg prometheus.Registerer) *Budget {
 	f := factory{reg, "budget"}
 	return &Budget{
 		Used:  f.gauge("used_bytes", "Bytes of bodies that the gateway holds now."),
-		Limit: f.gauge("limit_bytes", "Bytes of bodies that the gateway may hold (limits.memory)."),
+		Limit: f.gauge("limit_bytes", "Bytes of bodies that the gateway may hold, what limits.memory leaves for them."),
 		Waits: f.counter("waits_total", "Readers that had to wait for memory, by outcome.", "outcome"),
 	}
 }

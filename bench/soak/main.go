@@ -59,7 +59,7 @@ type settings struct {
 	up      time.Duration // of the app, in the middle
 	down    time.Duration
 	callers int
-	memory  int // MiB, of all bodies in the gateway
+	memory  int // MiB, limits.memory of the gateway
 	seed    uint64
 	binary  string // of the gateway; empty: build one
 }
@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	f.DurationVar(&s.up, "up", 12*time.Second, "how long the app stays, about; longer than the breaker takes to close")
 	f.DurationVar(&s.down, "down", 2*time.Second, "how long the app is away, about")
 	f.IntVar(&s.callers, "callers", 32, "calls at once")
-	f.IntVar(&s.memory, "memory", 32, "limits.memory in MiB")
+	f.IntVar(&s.memory, "memory", 128, "limits.memory in MiB")
 	f.Uint64Var(&s.seed, "seed", 1, "of the times and the order of stops and kills")
 	f.StringVar(&s.binary, "gateway", "", "binary of the gateway; one is built without it")
 	if err := f.Parse(args); err != nil {

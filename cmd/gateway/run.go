@@ -36,7 +36,7 @@ INNGEST_SIGNING_KEY are enough.`,
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(gateway.Options{Config: cfg, Version: version, LogTo: e.stderr, HeapCeiling: ceiling})
+			g, err := gateway.New(gateway.Options{Config: cfg, Version: version, LogTo: e.stderr, OwnProcess: true, HeapCeiling: ceiling})
 			if err != nil {
 				return err
 			}
@@ -48,8 +48,9 @@ INNGEST_SIGNING_KEY are enough.`,
 }
 
 // limitHeap tells the garbage collector where the memory ends, and returns that;
-// 0 if GOMEMLIMIT has said so, which is left as it is. Left alone it lets the heap double before it collects,
-// and bodies alone may take half of the memory (limits.memory).
+// 0 if GOMEMLIMIT has said so, which is left as it is. Left alone it lets the
+// heap double before it collects, and bodies may take most of the memory
+// (limits.memory).
 func limitHeap() (int64, error) {
 	said := debug.SetMemoryLimit(-1) // asks
 	limit, err := memlimit.Set(
