@@ -113,6 +113,9 @@ func (s *source) refresh(ctx context.Context, watches *sync.WaitGroup) {
 // replace makes ips the addresses of the source. Endpoints whose address stays
 // keep their connections and breaker.
 func (s *source) replace(ctx context.Context, ips []netip.Addr, watches *sync.WaitGroup) (changed bool) {
+	for i, ip := range ips {
+		ips[i] = ip.Unmap() // Go's resolver gives addresses of a hosts file as IPv6
+	}
 	slices.SortFunc(ips, netip.Addr.Compare)
 	ips = slices.Compact(ips)
 	s.mu.Lock()

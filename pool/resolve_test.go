@@ -97,7 +97,7 @@ func TestResolve_followsTheName(t *testing.T) {
 		}
 		kept := two.Accepted()
 
-		n.set(nil, "fd00::3", "10.0.0.2", "10.0.0.2")
+		n.set(nil, "fd00::3", "10.0.0.2", "::ffff:10.0.0.2", "10.0.0.2")
 		time.Sleep(31 * time.Second)
 		wantAddresses(t, u, "10.0.0.2:3000", "[fd00::3]:3000")
 		if one.Open() != 0 {
