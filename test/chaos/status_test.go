@@ -8,11 +8,11 @@ import (
 // An endpointStatus is what a gateway's status page tells of one address of an
 // app.
 type endpointStatus struct {
-	App         string `json:"app"`
-	Address     string `json:"address"`
-	Breaker     string `json:"breaker"`
-	Calls       int    `json:"calls"`
-	Connections int    `json:"connections"`
+	App       string `json:"app"`
+	Address   string `json:"address"`
+	Breaker   string `json:"breaker"`
+	Calls     int    `json:"calls"`
+	LastError string `json:"last_error"`
 }
 
 // endpoints asks the gateway for its endpoints.
