@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"time"
 )
 
 // inSize is the buffer that lives with a connection: the head of an answer and
@@ -23,9 +24,10 @@ const (
 	connBusy
 	connTimedOut
 	connCanceled
+	connVanished
 
-	connMask  = 3
-	connShift = 2
+	connMask  = 7
+	connShift = 3
 )
 
 // A conn is one connection to an endpoint. It belongs to one call at a time;
@@ -100,12 +102,18 @@ func (c *conn) kill() {
 	c.nc.Close()
 }
 
-// overdue aborts the use if the app has been silent for too long.
-func (c *conn) overdue(now int64) {
-	use := c.state.Load()
-	if deadline := c.deadline.Load(); deadline != 0 && now > deadline {
+// overdue aborts the use if the app has been silent for too long. It tells which
+// use it looked at, and for how long the app is silent.
+func (c *conn) overdue(now int64) (use uint64, silence time.Duration) {
+	use = c.state.Load()
+	deadline := c.deadline.Load()
+	if deadline == 0 {
+		return use, 0
+	}
+	if now > deadline {
 		c.abort(use, connTimedOut)
 	}
+	return use, c.endpoint.up.answerTimeout - time.Duration(deadline-now)
 }
 
 // cause returns why reads and writes fail: err itself, unless the use was
@@ -116,8 +124,10 @@ func (c *conn) cause(err error) error {
 		return errSilent
 	case connCanceled:
 		return errCanceled
+	case connVanished:
+		return ErrVanished
 	}
-	return err
+	return lost(err)
 }
 
 var (

@@ -43,6 +43,18 @@
 // say nothing about it. Enough failures open its breaker (package breaker); only
 // the gateway's own probe closes it again (probe.go).
 //
+// # A host that vanishes
+//
+// A host that loses its power, or that the network is cut from, says nothing:
+// no end, no reset. The system would send again for a quarter of an hour. A call
+// ends as if reset when the other end's system has acknowledged nothing for 30 s
+// although bytes are out (vanished.go), and the idle connections beside it go;
+// the other calls are judged by their own connections. While an answer is awaited
+// nothing is out: keepalive asks after 15 s of silence, and ends the connection
+// after 30 s without an answer. An app that reads nothing, or is frozen, is not
+// hit: its system acknowledges for it. On systems other than Linux keepalive is
+// all there is.
+//
 // # Why so little is sent twice
 //
 // A call that reached the app may run a step, and a step that runs twice is

@@ -56,6 +56,12 @@ func run(t testing.TB, o Options) *Upstream {
 	if err != nil {
 		t.Fatal(err)
 	}
+	u.runUntilEnd(t)
+	return u
+}
+
+func (u *Upstream) runUntilEnd(t testing.TB) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- u.Run(ctx) }()
@@ -64,7 +70,7 @@ func run(t testing.TB, o Options) *Upstream {
 		if err := <-done; err != nil {
 			t.Errorf("Run = %v", err)
 		}
-		if used := o.Budget.Used(); used != 0 {
+		if used := u.opt.Budget.Used(); used != 0 {
 			t.Errorf("%d bytes are still charged", used)
 		}
 		for _, s := range u.Status() {
@@ -73,7 +79,6 @@ func run(t testing.TB, o Options) *Upstream {
 			}
 		}
 	})
-	return u
 }
 
 func post(body string) *call.Call {

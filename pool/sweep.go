@@ -7,10 +7,13 @@ func (e *endpoint) sweep() {
 	now := e.up.now()
 	var stale []*conn
 	var fellows string // why those that look well go too
+	var suspects []suspect
 
 	e.mu.Lock()
 	for _, c := range e.conns {
-		c.overdue(now)
+		if use, silence := c.overdue(now); silence > e.up.vanishAfter {
+			suspects = append(suspects, suspect{c, use})
+		}
 	}
 	kept := e.idle[:0]
 	for _, c := range e.idle {
@@ -30,6 +33,7 @@ func (e *endpoint) sweep() {
 	e.admit()
 	e.mu.Unlock()
 
+	endVanished(suspects, e.up.vanishAfter)
 	for _, c := range stale {
 		e.closeStale(c, c.reason)
 	}

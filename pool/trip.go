@@ -111,6 +111,8 @@ func (t *trip) fail(err error) *Error {
 		if errors.Is(err, errExtra) {
 			e.distrust()
 		}
+	case errors.Is(err, ErrVanished):
+		e.closeIdle(discardBroken) // they lead to the same host
 	case failure.Code == inngest.CodeUpstreamReset && failure.answered:
 		err = fmt.Errorf("the connection broke inside the answer: %w", noEOF(err))
 	case failure.Code == inngest.CodeUpstreamReset:

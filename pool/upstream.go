@@ -26,6 +26,7 @@ type Upstream struct {
 	tls           *tls.Config
 	dial          func(ctx context.Context, network, address string) (net.Conn, error)
 	answerTimeout time.Duration
+	vanishAfter   time.Duration
 	start         time.Time // of the upstream's clock
 	headSeconds   prometheus.Observer
 	answers       sync.Pool // *answer
@@ -54,11 +55,11 @@ func newUpstream(o Options) (*Upstream, error) {
 		return nil, err
 	}
 	u := &Upstream{
-		opt: o, tls: clientTLS(o.TLS), dial: o.Dial, answerTimeout: o.AnswerTimeout, start: time.Now(),
+		opt: o, tls: clientTLS(o.TLS), dial: o.Dial, answerTimeout: o.AnswerTimeout, vanishAfter: vanishAfter, start: time.Now(),
 		headSeconds: o.Metrics.Duration.WithLabelValues(o.App),
 	}
 	if u.dial == nil {
-		u.dial = new(net.Dialer).DialContext
+		u.dial = dialer().DialContext
 	}
 	if u.answerTimeout == 0 {
 		u.answerTimeout = longestStep
