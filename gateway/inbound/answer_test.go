@@ -208,8 +208,10 @@ func TestAnswer_failuresOfTheUpstreamKeepTheRunAlive(t *testing.T) {
 		code   inngest.Code
 		says   string
 	}{
-		"refused":        {&pool.Error{Code: "upstream_refused", Endpoint: "http://127.0.0.1:3000", Err: errors.New("secret")}, 503, "upstream_refused", "takes no connections at http://127.0.0.1:3000; nothing of the call reached it"},
-		"reset":          {&pool.Error{Code: "upstream_reset", Sent: true, Err: io.EOF}, 503, "upstream_reset", "the call may have reached it"},
+		"refused": {&pool.Error{Code: "upstream_refused", Endpoint: "http://127.0.0.1:3000", Err: errors.New("secret")}, 503, "upstream_refused", "takes no connections at http://127.0.0.1:3000; nothing of the call reached it"},
+		"reset":   {&pool.Error{Code: "upstream_reset", Sent: true, Err: io.EOF}, 503, "upstream_reset", "the call may have reached it"},
+		"vanished": {&pool.Error{Code: "upstream_reset", Endpoint: "http://10.0.0.7:3000", Sent: true, Err: pool.ErrVanished}, 503, "upstream_reset",
+			"The app shop at http://10.0.0.7:3000 is gone without a word: its host acknowledged nothing for 30 s; the call may have reached it."},
 		"timeout":        {&pool.Error{Code: "upstream_timeout", Sent: true}, 503, "upstream_timeout", "in time"},
 		"busy":           {&pool.Error{Code: "upstream_busy"}, 503, "upstream_busy", "connections in use"},
 		"open":           {&pool.Error{Code: "upstream_open", Since: since}, 503, "upstream_open", "since 03:04:05 UTC"},

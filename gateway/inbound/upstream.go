@@ -83,10 +83,13 @@ func upstreamDetail(app string, err *pool.Error) string {
 		sent = "; the call may have reached it"
 	}
 	switch err.Code {
+	case inngest.CodeUpstreamReset:
+		if errors.Is(err, pool.ErrVanished) {
+			return fmt.Sprintf("The app %s%s is gone without a word: %v%s.", app, at, pool.ErrVanished, sent)
+		}
+		return fmt.Sprintf("The app %s%s closed the connection before its answer was whole%s.", app, at, sent)
 	case inngest.CodeUpstreamRefused:
 		return fmt.Sprintf("The app %s takes no connections%s%s%s.", app, at, since, sent)
-	case inngest.CodeUpstreamReset:
-		return fmt.Sprintf("The app %s%s closed the connection before its answer was whole%s.", app, at, sent)
 	case inngest.CodeUpstreamTimeout:
 		return fmt.Sprintf("The app %s%s did not answer in time%s.", app, at, sent)
 	case inngest.CodeUpstreamBusy:
