@@ -29,26 +29,31 @@ type Options struct {
 }
 
 // A Budget is a number of bytes shared by everybody who holds bodies. Who has
-// to wait is served in order of arrival, answers before requests; a large claim
-// is not overtaken by small ones behind it, so it cannot starve.
+// to wait is served in order of arrival: answers first, then small claims, for
+// which an eighth is kept that large ones cannot have, then the large ones.
 //
-// Bodies that grow in turns can all hold a part and wait for the rest. Such a
-// knot ends when the first wait ends, and answers, which have bytes of their
-// own, go on meanwhile.
+// Bodies that grow in turns could all hold a part and wait for the rest. So a
+// large one whose length is known claims all of its rest at once when less than
+// half is free: who gets more then, can be read to its end, answered and freed.
 type Budget struct {
 	wait time.Duration
 
 	limitBytes, usedBytes prometheus.Gauge
 	granted, refused      prometheus.Counter
 
-	mu       sync.Mutex
-	max      int64
-	reserve  int64
-	used     int64
-	kept     keep // storage between two bodies
-	answers  queue
-	requests queue
+	mu      sync.Mutex
+	max     int64
+	reserve int64
+	used    int64
+	kept    keep // storage between two bodies
+	answers queue
+	small   queue
+	large   queue
 }
+
+// largeClaim is what a claim of a request must pass to be a large one, and a body
+// to be believed what it says of its length.
+const largeClaim = 64 << 10
 
 // queue holds the claims of one kind that wait, the oldest first.
 type queue []*claim
@@ -109,7 +114,7 @@ func (b *Budget) Resize(max, reserve int64) error {
 // Acquire charges n bytes for a request. It waits while they are not free, until
 // ctx ends or Options.Wait has passed, and then returns ErrExhausted.
 func (b *Budget) Acquire(ctx context.Context, n int64) error {
-	return b.acquire(ctx, n, &b.requests)
+	return b.acquire(ctx, n, b.requests(n))
 }
 
 // AcquireAnswer is Acquire for an answer: it may use the reserve and is served
@@ -118,19 +123,36 @@ func (b *Budget) AcquireAnswer(ctx context.Context, n int64) error {
 	return b.acquire(ctx, n, &b.answers)
 }
 
-// TryAcquire charges n bytes for a request if they are free and nobody waits.
-func (b *Budget) TryAcquire(n int64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.tryAcquire(n, &b.requests)
+// requests is where a request's claim for n bytes waits.
+func (b *Budget) requests(n int64) *queue {
+	if n > largeClaim {
+		return &b.large
+	}
+	return &b.small
 }
 
 // limit is what those of q may use at most, with mu held.
 func (b *Budget) limit(q *queue) int64 {
-	if q == &b.answers {
+	switch q {
+	case &b.answers:
 		return b.max
+	case &b.small:
+		return b.max - b.reserve
+	default:
+		return (b.max - b.reserve) / 8 * 7
 	}
-	return b.max - b.reserve
+}
+
+// scarce tells whether less than half is free of what large requests, or
+// answers, may use.
+func (b *Budget) scarce(answer bool) bool {
+	q := &b.large
+	if answer {
+		q = &b.answers
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used > b.limit(q)/2
 }
 
 // tryAcquire charges n bytes if they are free and no claim comes first, with mu
@@ -206,9 +228,10 @@ func (b *Budget) Release(n int64) {
 
 // grant charges the claims that fit now, answers first.
 func (b *Budget) grant() {
-	b.grantFrom(&b.answers)
-	if len(b.answers) == 0 {
-		b.grantFrom(&b.requests)
+	for _, q := range [...]*queue{&b.answers, &b.small, &b.large} {
+		if b.grantFrom(q); len(*q) > 0 {
+			return
+		}
 	}
 }
 

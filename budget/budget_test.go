@@ -42,6 +42,13 @@ func TestNew_refusesMissingValues(t *testing.T) {
 	}
 }
 
+// tryAcquire is an Acquire that does not wait.
+func tryAcquire(b *Budget, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.tryAcquire(n, b.requests(n))
+}
+
 // waiter is an Acquire in a goroutine of its own.
 type waiter struct {
 	err  error
@@ -67,8 +74,8 @@ func TestAcquire_servesInOrderOfArrival(t *testing.T) {
 		}
 		large := wait(t, b.Acquire, t.Context(), 60)
 		small := wait(t, b.Acquire, t.Context(), 10)
-		if b.TryAcquire(0) {
-			t.Error("TryAcquire overtook those who wait")
+		if tryAcquire(b, 0) {
+			t.Error("a claim overtook those who wait")
 		}
 		b.Release(20)
 		synctest.Wait()
@@ -135,7 +142,7 @@ func TestAcquire_waitsNoLongerThanItsLimit(t *testing.T) {
 func TestAcquireAnswer_hasItsReserveAndGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(t, 100, 40)
-		if !b.TryAcquire(60) || b.TryAcquire(1) {
+		if !tryAcquire(b, 60) || tryAcquire(b, 1) {
 			t.Fatal("requests may use 60 of 100 bytes, not fewer or more")
 		}
 		request := wait(t, b.Acquire, t.Context(), 10)
@@ -192,8 +199,8 @@ func TestAcquire_keepsAccountUnderContention(t *testing.T) {
 		if len(over) > 0 {
 			t.Errorf("used went to %d of 50", slices.Max(over))
 		}
-		if b.Used() != 0 || len(b.answers)+len(b.requests) != 0 {
-			t.Errorf("at the end %d bytes are used, %d claims wait", b.Used(), len(b.answers)+len(b.requests))
+		if b.Used() != 0 || len(b.answers)+len(b.small)+len(b.large) != 0 {
+			t.Errorf("at the end %d bytes are used, %d claims wait", b.Used(), len(b.answers)+len(b.small)+len(b.large))
 		}
 	})
 }

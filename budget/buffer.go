@@ -11,11 +11,12 @@ import (
 // ErrTooLarge says that a body would pass the limit of its buffer.
 var ErrTooLarge = errors.New("body too large")
 
-// Storage comes in classes, each twice as large as the one before: from 2 KiB,
-// enough for most steps, to 16 MiB, twice the largest body of the protocol.
+// Storage comes in classes, four to each doubling: from 2 KiB, enough for most
+// steps, to 16 MiB, twice the largest body of the protocol. So no more than a
+// fifth of it is left empty.
 const (
 	smallest = 2 << 10
-	classes  = 14
+	classes  = 13*4 + 1
 
 	answerStep = 64 << 10
 )
@@ -28,7 +29,8 @@ type storage struct {
 }
 
 // A Buffer is a body that grows with what arrives, at most doubling, whatever
-// length was declared. It charges the capacity of its storage, not its length:
+// length was declared; where memory is scarce a large one grows to that length
+// at once (see [Budget]). It charges the capacity of its storage, not its length:
 // that is what the process really holds. Storage that waits for the next body is
 // not charged, but gives way to what is (keep.go).
 //
@@ -73,10 +75,7 @@ func (b *Buffer) Room(ctx context.Context, more int64) ([]byte, error) {
 		if b.answer && more > 0 {
 			want = max(want, answerStep) // answers come in large reads from apps that we chose
 		}
-		if more >= 0 && more < int64(want-b.length) {
-			want = b.length + int(more)
-		}
-		if err := b.grow(ctx, min(max(want, b.length+1), b.max)); err != nil {
+		if err := b.grow(ctx, want, more, b.length+1); err != nil {
 			return nil, err
 		}
 	}
@@ -96,12 +95,16 @@ func (b *Buffer) Spare() []byte {
 func (b *Buffer) Advance(n int) { b.length += n }
 
 // Write appends p, which has arrived already.
-func (b *Buffer) Write(ctx context.Context, p []byte) error {
+func (b *Buffer) Write(ctx context.Context, p []byte) error { return b.Append(ctx, p, -1) }
+
+// Append is Write for a body of known length: more is how many bytes were still
+// expected when p came, p included; -1 if that is unknown.
+func (b *Buffer) Append(ctx context.Context, p []byte, more int64) error {
 	if len(p) > b.max-b.length {
 		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, b.max)
 	}
 	if need := b.length + len(p); b.store == nil || need > len(b.store.bytes) {
-		if err := b.grow(ctx, max(need, min(2*b.length, b.max))); err != nil {
+		if err := b.grow(ctx, max(2*b.length, need), more, need); err != nil {
 			return err
 		}
 	}
@@ -157,8 +160,17 @@ func (b *Buffer) room(ctx context.Context, r io.Reader, length, read int64) ([]b
 	return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, b.max)
 }
 
-// grow moves the buffer to storage of at least size bytes.
-func (b *Buffer) grow(ctx context.Context, size int) error {
+// grow moves the buffer to storage of size bytes, less if so many more are not
+// expected, and all that are where memory is scarce; least bytes in any case. A
+// caller of whom nothing has come is not believed what it says of the length.
+func (b *Buffer) grow(ctx context.Context, size int, more int64, least int) error {
+	if whole := int64(b.length) + more; more >= 0 && whole <= int64(b.max) {
+		came := b.answer || least > 1
+		if whole < int64(size) || came && b.budget.scarce(b.answer) {
+			size = int(whole)
+		}
+	}
+	size = min(max(size, least), b.max)
 	class := classOf(size)
 	capacity := capacityOf(class, size)
 	var held int
@@ -197,7 +209,9 @@ func classOf(size int) int {
 	if size <= smallest {
 		return 0
 	}
-	return bits.Len(uint(size-1)) - bits.Len(uint(smallest-1))
+	doublings := bits.Len(uint(size-1)) - bits.Len(uint(smallest))
+	quarter := smallest / 4 << doublings
+	return 4*doublings + (size-1)/quarter - 3
 }
 
 // capacityOf returns what storage for size bytes really holds. Beyond the last
@@ -206,5 +220,5 @@ func capacityOf(class, size int) int {
 	if class >= classes {
 		return size
 	}
-	return smallest << class
+	return (4 + class%4) * (smallest / 4) << (class / 4)
 }

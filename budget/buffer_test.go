@@ -56,7 +56,7 @@ func TestBuffer_takesNoMoreThanIsExpected(t *testing.T) {
 	if _, err := buf.ReadFrom(t.Context(), bytes.NewReader(body), int64(len(body))); err != nil {
 		t.Fatal(err)
 	}
-	if used := b.Used(); used != 128<<10 {
+	if used := b.Used(); used != 80<<10 {
 		t.Errorf("%d bytes charged for %d, want the next class", used, len(body))
 	}
 	if err := buf.Write(t.Context(), body); err != nil {
@@ -128,7 +128,7 @@ func TestBuffer_reportsSourcesThatBreak(t *testing.T) {
 func TestBuffer_waitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(t, 8<<10, 0)
-		if !b.TryAcquire(6 << 10) {
+		if !tryAcquire(b, 6 << 10) {
 			t.Fatal("no room")
 		}
 		time.AfterFunc(5*time.Second, func() { b.Release(6 << 10) })

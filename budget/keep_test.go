@@ -22,7 +22,7 @@ func TestKeep_givesWayToWhatIsCharged(t *testing.T) {
 	if got := b.Held(); got == 0 || got > 4<<20 {
 		t.Errorf("%d bytes are kept after 4 bodies of 1 MiB, want some, and at most a quarter of the budget", got)
 	}
-	if err := b.Acquire(t.Context(), 15<<20); err != nil {
+	if err := b.AcquireAnswer(t.Context(), 15<<20); err != nil {
 		t.Fatal(err)
 	}
 	buf := b.Request(1 << 20)

@@ -44,7 +44,7 @@ func TestResize_belowWhatIsCharged(t *testing.T) {
 		if err := b.Resize(50, 10); err != nil {
 			t.Fatal(err)
 		}
-		if b.TryAcquire(1) {
+		if tryAcquire(b, 1) {
 			t.Error("more was granted than there is")
 		}
 		if err := b.Acquire(t.Context(), 41); err == nil {

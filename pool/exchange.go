@@ -250,7 +250,7 @@ func (c *conn) receiveBody(ctx context.Context, a *answer, length int64) error {
 	}
 	here := c.in[c.r:min(c.w, c.r+int(length))]
 	if len(here) > 0 {
-		if err := a.body.Write(ctx, here); err != nil {
+		if err := a.body.Append(ctx, here, length); err != nil {
 			return err
 		}
 		c.r += len(here)

@@ -220,7 +220,7 @@ func TestDo_waitsForMemoryWithoutBlamingTheApp(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, u *Upstream, _ *faultyapp.App) {
 		b := u.opt.Budget
 		all := b.Max()
-		if err := b.Acquire(t.Context(), all); err != nil {
+		if err := b.AcquireAnswer(t.Context(), all); err != nil {
 			t.Fatal(err)
 		}
 		_, err := u.Do(t.Context(), post("x"))

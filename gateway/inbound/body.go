@@ -81,7 +81,7 @@ func (x *exchange) readLength(ctx context.Context, left int64) error {
 			}
 		}
 		n := min(left, int64(c.end-c.begin))
-		if err := x.store(ctx, c.take(int(n))); err != nil {
+		if err := x.store(ctx, c.take(int(n)), left); err != nil {
 			return err
 		}
 		left -= n
@@ -101,18 +101,18 @@ func (x *exchange) readLength(ctx context.Context, left int64) error {
 	return nil
 }
 
-// store appends what arrived. It waits while the budget is spent: the caller is
+// store appends what arrived, of more that was expected; -1: nobody knows. It waits while the budget is spent: the caller is
 // not to blame for that time.
-func (x *exchange) store(ctx context.Context, p []byte) error {
+func (x *exchange) store(ctx context.Context, p []byte, more int64) error {
 	c := x.conn
 	if len(p) <= len(x.body.Spare()) {
-		return x.body.Write(ctx, p)
+		return x.body.Append(ctx, p, more)
 	}
 	before := c.phase.Load()
 	if !c.enter(phaseMemory) {
 		return errInterrupted
 	}
-	if err := x.body.Write(ctx, p); err != nil {
+	if err := x.body.Append(ctx, p, more); err != nil {
 		return err
 	}
 	if _, since := split(c.phase.Load()); since == x.server.clock.Load() {

@@ -86,8 +86,8 @@ func TestBody_waitsForMemoryThenRefuses(t *testing.T) {
 	g := newGateway(t, func(s *setup) {
 		s.memory, s.memoryWait, s.tick, s.bodyWindow = 1<<20, 100*time.Millisecond, 5*time.Millisecond, 20*time.Millisecond
 	})
-	if !g.budget.TryAcquire(1 << 20) {
-		t.Fatal("no room in an empty budget")
+	if err := g.budget.AcquireAnswer(t.Context(), 1 << 20); err != nil {
+		t.Fatal(err)
 	}
 	body := callBody("run1") + strings.Repeat(" ", 64<<10)
 	r := g.ask(t, signedCall(t, body))
@@ -109,8 +109,8 @@ func TestBody_goesOnWhenMemoryIsThereAgain(t *testing.T) {
 	g := newGateway(t, func(s *setup) {
 		s.memory, s.tick, s.bodyWindow = 1<<20, 5*time.Millisecond, 20*time.Millisecond
 	})
-	if !g.budget.TryAcquire(1 << 20) {
-		t.Fatal("no room in an empty budget")
+	if err := g.budget.AcquireAnswer(t.Context(), 1 << 20); err != nil {
+		t.Fatal(err)
 	}
 	c := dial(t, g.addr)
 	c.send(signedCall(t, callBody("run1")+strings.Repeat(" ", 64<<10)))

@@ -28,7 +28,7 @@ func (x *exchange) readChunks(ctx context.Context) error {
 				}
 			}
 			n := min(size, int64(x.conn.end-x.conn.begin))
-			if err := x.store(ctx, x.conn.take(int(n))); err != nil {
+			if err := x.store(ctx, x.conn.take(int(n)), -1); err != nil {
 				return err
 			}
 			size -= n

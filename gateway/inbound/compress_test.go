@@ -126,8 +126,8 @@ func randomText(n int) string {
 
 func TestCompress_isDoneWithoutWaitingForMemory(t *testing.T) {
 	g := newGateway(t, func(s *setup) { s.memory = 1 << 20 })
-	if !g.budget.TryAcquire(1<<20 - 1024) {
-		t.Fatal("no room in an empty budget")
+	if err := g.budget.AcquireAnswer(t.Context(), 1<<20 - 1024); err != nil {
+		t.Fatal(err)
 	}
 	defer g.budget.Release(1<<20 - 1024)
 	large := randomText(40 << 10)[:20<<10] + strings.Repeat("a", 20<<10)

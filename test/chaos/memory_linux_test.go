@@ -64,3 +64,34 @@ func TestGateway_outageWithMoreCallsThanFitIntoMemory(t *testing.T) {
 		t.Errorf("%v bytes are still charged", used)
 	}
 }
+
+// Large calls that fill the memory keep no small one out: those of another app
+// go on meanwhile, and the large ones are answered in turn.
+func TestGateway_withLargeCallsBesideSmallOnes(t *testing.T) {
+	const runsPerSecond, size = 50, 4 << 20
+	large := 150
+	if *long {
+		large = 1000
+	}
+	s := newServer(t)
+	huge, small := newApp(t, "shop", time.Millisecond), newApp(t, "mail", time.Millisecond)
+	g := newGateway(t, s, []*app{huge, small}, "limits: {memory: 256MiB, memory_wait: 5m}")
+	huge.start()
+	small.start()
+	g.start()
+	s.register("mail", "t/mail", "http://"+g.inngest+"/mail")
+	stop := steadily(t, s, "mail", runsPerSecond)
+	until(t, "calls that are answered", func() bool { return small.did("answered") > runsPerSecond })
+	began := time.Now()
+	said := fire(t, g.inngest, "/shop", large, size).wait()
+	took := time.Since(began)
+	runs := stop()
+	s.ended(runs)
+	t.Logf("%d calls of %d MiB: %v in %v; beside them %d runs", large, size>>20, said, took, runs)
+	if said["206"] != large {
+		t.Errorf("large calls: %v, want all of %d answered by the app", said, large)
+	}
+	if got := s.tally("mail"); got.Completed != runs || got.Burned != 0 {
+		t.Errorf("small calls beside them: %+v; want %d runs completed and no attempt burned", got, runs)
+	}
+}
