@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -97,4 +98,10 @@ func (h *host) newApp(id string, step time.Duration) *app {
 	a.address = freeAddressOf(h.tb, h.address)
 	a.upstream += ", dial_timeout: 500ms, probe: {timeout: 500ms}"
 	return a
+}
+
+// dialFrom connects to an address as a process on this host does.
+func (h *host) dialFrom(address string) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(h.address)}, Timeout: patience}
+	return d.Dial("tcp", address)
 }
