@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -28,13 +29,14 @@ const ownNetwork = "POOL_TEST_OWN_NETWORK"
 // is acknowledged, and nothing comes from it: no end, no reset.
 type host struct {
 	net.Listener
-	mu    sync.Mutex
-	conns []*net.TCPConn
+	mu     sync.Mutex
+	theirs []*net.TCPConn // the host's ends
+	ours   []*net.TCPConn
 }
 
 // newHost returns a host that listens. In a network of its own it has an address
-// of its own, which it loses when it vanishes. Elsewhere a filter drops what
-// comes to its sockets.
+// of its own, which it loses when it vanishes. Elsewhere filters drop what comes
+// to its sockets and from them.
 func newHost(t *testing.T) *host {
 	t.Helper()
 	at := "127.0.0.1:0"
@@ -59,10 +61,23 @@ func (h *host) Accept() (net.Conn, error) {
 	c, err := h.Listener.Accept()
 	if err == nil {
 		h.mu.Lock()
-		h.conns = append(h.conns, c.(*net.TCPConn))
+		h.theirs = append(h.theirs, c.(*net.TCPConn))
 		h.mu.Unlock()
 	}
 	return c, err
+}
+
+// dialer makes d open the connections to the host.
+func (h *host) dialer(d *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := d.DialContext(ctx, network, address)
+		if err == nil {
+			h.mu.Lock()
+			h.ours = append(h.ours, c.(*net.TCPConn))
+			h.mu.Unlock()
+		}
+		return c, err
+	}
 }
 
 func (h *host) vanish(t *testing.T) {
@@ -74,7 +89,7 @@ func (h *host) vanish(t *testing.T) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	dropAll(t, h.Listener.(*net.TCPListener))
-	for _, c := range h.conns {
+	for _, c := range append(h.theirs, h.ours...) {
 		dropAll(t, c)
 	}
 }
@@ -130,7 +145,7 @@ func TestVanished_inANetworkOfItsOwn(t *testing.T) {
 
 // vanishing starts an app on a host that can vanish, and an upstream that notices
 // within seconds.
-func vanishing(t *testing.T, f faultyapp.Fault, change ...func(*Options)) (*host, *Upstream) {
+func vanishing(t *testing.T, f faultyapp.Fault) (*host, *Upstream) {
 	t.Helper()
 	if os.Getenv(ownNetwork) == "" {
 		t.Parallel() // else they share the host
@@ -139,10 +154,8 @@ func vanishing(t *testing.T, f faultyapp.Fault, change ...func(*Options)) (*host
 	app := faultyapp.Start(t, faultyapp.Options{Listener: h})
 	app.Make(f)
 	o := options(t, app.URL())
+	o.Dial = h.dialer(dialer())
 	o.DialTimeout, o.MaxAnswer, o.Breaker.ConsecutiveFailures = 200*time.Millisecond, 32<<20, 1
-	for _, c := range change {
-		c(&o)
-	}
 	u, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -199,6 +212,7 @@ func TestVanished_endsCallsOverTLS(t *testing.T) {
 	h := newHost(t)
 	app := faultyapp.Start(t, faultyapp.Options{Listener: tls.NewListener(h, &tls.Config{Certificates: []tls.Certificate{cert}})})
 	o := options(t, "https://"+app.Addr())
+	o.Dial = h.dialer(dialer())
 	o.TLS = &tls.Config{InsecureSkipVerify: true} // the certificate is for another address
 	u, err := New(o)
 	if err != nil {
@@ -256,7 +270,7 @@ func TestVanished_knowsWhatWasNotSentToItsEnd(t *testing.T) {
 func (h *host) waitForClosedWindow(t *testing.T) {
 	t.Helper()
 	h.mu.Lock()
-	raw, err := h.conns[0].SyscallConn()
+	raw, err := h.theirs[0].SyscallConn()
 	h.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)
@@ -307,7 +321,8 @@ func TestVanished_judgesEachConnection(t *testing.T) {
 	go func() { waits <- mustDo(t, u, post("waits")) }()
 	<-came
 	mustDo(t, u, post("second connection"))
-	dropAll(t, h.conns[1])
+	dropAll(t, h.theirs[1])
+	dropAll(t, h.ours[1])
 	if _, err := u.Do(t.Context(), ofARun(10)); !errors.Is(err, ErrVanished) {
 		t.Errorf("Do = %v, want that the host is gone", err)
 	}
@@ -324,11 +339,10 @@ func TestVanished_endsCallsThatAwaitTheirAnswer(t *testing.T) {
 		close(came)
 		x.Hang()
 		return false
-	}}, func(o *Options) {
-		d := dialer()
-		d.KeepAliveConfig.Idle, d.KeepAliveConfig.Interval, d.KeepAliveConfig.Count = time.Second, time.Second, 2
-		o.Dial = d.DialContext
-	})
+	}})
+	impatient := dialer()
+	impatient.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 2}
+	u.dial = h.dialer(impatient)
 	done := make(chan error, 1)
 	go func() {
 		_, err := u.Do(t.Context(), ofARun(10))
