@@ -70,10 +70,16 @@
 //
 // # Full disks
 //
-// A stream that met a full disk once answers no more appends, each of which then
-// takes Options.OpTimeout, and removes nothing either, until the server is
-// started anew (v2.15.2). So Append refuses with [ErrFull] while less than
-// Options.MinFree of the disk is left; what delivery writes fits in that. If
-// somebody else takes the rest of the disk, and JetStream stops itself for it,
-// [Spool.Run] starts it again.
+// A stream that met a full disk once takes nothing more, whatever room there is
+// later: each append then takes Options.OpTimeout, and what is removed comes again
+// with the next start, until the server is started anew (v2.15.2). So Append
+// refuses with [ErrFull] while less than Options.MinFree of the disk is left; what
+// delivery writes fits in that. If somebody else takes the rest, [Spool.Run] mends
+// it: when something has failed, or the server has complained, and there is room
+// again, it tries whether both streams take a message, and if one does not, stops
+// the server, repairs the files as Open does, and starts another beneath the same
+// client. It does so again after Options.Sweep, then after twice as long each time
+// that it does not help. [Stats] counts it. Nothing acknowledged is lost by it;
+// records that were handed out are handed out again, those too whose Ack the
+// stream could not write.
 package spool

@@ -194,7 +194,7 @@ func (l *Lane) next(ctx context.Context, ask func(context.Context, jetstream.Con
 	case msg == nil:
 		return nil, true, nil
 	}
-	d, err = l.open(ctx, msg)
+	d, err = l.open(ctx, msg, consumer)
 	return d, false, err
 }
 

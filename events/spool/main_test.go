@@ -12,5 +12,9 @@ func TestMain(m *testing.M) {
 		appendUntilKilled(dir)
 		return
 	}
+	if dir := os.Getenv("SPOOL_TEST_FULL"); dir != "" {
+		fullDisk(dir)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }

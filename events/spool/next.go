@@ -17,12 +17,19 @@ type Delivery struct {
 	Attempt  int       // from 1; 2 when it was handed out before and not acknowledged
 	Appended time.Time // by the server's clock; later than Record.Accepted after a replay
 
-	spool *Spool
-	lane  *Lane
-	ended atomic.Bool
-	msg   jetstream.Msg
-	bytes int64
+	spool    *Spool
+	lane     *Lane
+	consumer *jetstream.Consumer // that handed it out
+	ended    atomic.Bool
+	msg      jetstream.Msg
+	bytes    int64
 }
+
+// errForgotten says that the server was started anew and has forgotten that it
+// handed out a record. It hands it out again, and would not answer.
+var errForgotten = errors.New("the server has forgotten this delivery; the record comes again")
+
+func (d *Delivery) forgotten() bool { return d.lane.consumer.Load() != d.consumer }
 
 // end counts the delivery out, once.
 func (d *Delivery) end() {
@@ -38,7 +45,7 @@ type endless struct{ context.Context }
 func (endless) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // open makes a delivery of a message, nil if it became a dead letter instead.
-func (l *Lane) open(ctx context.Context, msg jetstream.Msg) (opened *Delivery, err error) {
+func (l *Lane) open(ctx context.Context, msg jetstream.Msg, from *jetstream.Consumer) (opened *Delivery, err error) {
 	s := l.spool
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -51,7 +58,8 @@ func (l *Lane) open(ctx context.Context, msg jetstream.Msg) (opened *Delivery, e
 	}
 	d := &Delivery{
 		Record: r, Attempt: int(meta.NumDelivered), Appended: meta.Timestamp,
-		spool: s, lane: l, msg: msg, bytes: int64(messageOverhead + len(msg.Subject()) + headerBytes(msg.Headers()) + max(len(stored), len(msg.Data()))),
+		spool: s, lane: l, consumer: from, msg: msg,
+		bytes: int64(messageOverhead + len(msg.Subject()) + headerBytes(msg.Headers()) + max(len(stored), len(msg.Data()))),
 	}
 	l.held.Add(1)
 	defer func() {
@@ -89,9 +97,13 @@ func (d *Delivery) Ack(ctx context.Context) error {
 
 func (d *Delivery) ack(ctx context.Context) error {
 	defer d.end()
+	if d.forgotten() {
+		return errForgotten
+	}
 	opCtx, cancel := context.WithTimeout(ctx, d.spool.o.OpTimeout)
 	defer cancel()
 	if err := d.msg.DoubleAck(opCtx); err != nil {
+		d.spool.trouble.Store(true)
 		return err
 	}
 	d.spool.used.Add(-d.bytes)
@@ -126,6 +138,9 @@ func (d *Delivery) Extend(ctx context.Context) error {
 // answer tells the server about a message and waits until it has taken it. The
 // client's own methods do not wait, and the next Next could come first.
 func (d *Delivery) answer(ctx context.Context, text string) error {
+	if d.forgotten() {
+		return nil // there is nothing to give back or to extend
+	}
 	ctx, cancel := context.WithTimeout(ctx, d.spool.o.OpTimeout)
 	defer cancel()
 	_, err := d.spool.conn.RequestWithContext(ctx, d.msg.Reply(), []byte(text))

@@ -91,30 +91,80 @@ func run(t *testing.T, s *Spool) {
 	})
 }
 
-func TestRun_startsTheStoreAgainAfterItStoppedItself(t *testing.T) {
-	s := open(t, options(t.TempDir()))
-	add(t, s, record(0, noise(100)))
-	if err := s.embedded.server.DisableJetStream(); err != nil { // as on a full disk
-		t.Fatal(err)
-	}
-	if err := s.Append(t.Context(), record(1, noise(100))); err == nil {
-		t.Fatal("Append = nil while the store is stopped")
-	}
-	run(t, s)
+// appendAgain appends a record as soon as the store takes it.
+func appendAgain(t *testing.T, s *Spool, r Record) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for s.Append(ctx, record(2, noise(100))) != nil {
+	for s.Append(ctx, r) != nil {
 		select {
 		case <-ctx.Done():
 			t.Fatal("the store did not come back")
 		case <-tick.C:
 		}
 	}
+}
+
+func TestRun_startsTheStoreAgainAfterItStoppedItself(t *testing.T) {
+	s := open(t, options(t.TempDir()))
+	add(t, s, record(0, noise(100)))
+	held := next(t, s)
+	if err := s.embedded.server.ShutdownJetStream(); err != nil { // as where it may not write
+		t.Fatal(err)
+	}
+	if err := s.Append(t.Context(), record(1, noise(100))); err == nil {
+		t.Fatal("Append = nil while the store is stopped")
+	}
+	run(t, s)
+	appendAgain(t, s, record(2, noise(100)))
 	got := drain(t, s)
 	if len(got) != 2 || got[0] != record(0, nil).Seed || got[1] != record(2, nil).Seed || s.Stats().Restarts != 1 {
 		t.Errorf("there are %v, %+v", got, s.Stats())
+	}
+	if err := held.Ack(t.Context()); !errors.Is(err, errForgotten) {
+		t.Errorf("Ack of what was handed out before = %v", err)
+	}
+}
+
+// A store that works is left alone, whatever failed before, and one that does
+// not is started again at longer and longer intervals.
+func TestRun_startsAStoreAgainThatDoesNotWork(t *testing.T) {
+	o := options(t.TempDir())
+	o.Sweep = time.Hour
+	s := open(t, o)
+	add(t, s, record(0, noise(100)))
+	m := mender{spool: s}
+	for range 3 {
+		s.trouble.Store(true)
+		if err := m.look(t.Context()); err != nil || s.trouble.Load() {
+			t.Fatalf("look = %v, trouble is %v", err, s.trouble.Load())
+		}
+	}
+	if n := s.Stats().Restarts; n != 0 {
+		t.Fatalf("a store that works was started %d times", n)
+	}
+	works := s.dead.timeout
+	s.dead.timeout = 0 // it never answers in time
+	for n, want := range []time.Duration{o.Sweep, 2 * o.Sweep, 4 * o.Sweep} {
+		s.trouble.Store(true)
+		m.next = time.Time{}
+		err := m.look(t.Context())
+		if m.wait != want || s.Stats().Restarts != int64(n+1) {
+			t.Errorf("look = %v, %d restarts, the next after %v, want %v", err, s.Stats().Restarts, m.wait, want)
+		}
+	}
+	if err := m.look(t.Context()); err != nil || s.Stats().Restarts != 3 {
+		t.Errorf("look = %v before its time, %d restarts", err, s.Stats().Restarts)
+	}
+	s.dead.timeout = works
+	m.next = time.Time{}
+	if err := m.look(t.Context()); err != nil || m.wait != 0 {
+		t.Errorf("look = %v, the next restart after %v", err, m.wait)
+	}
+	if got := drain(t, s); len(got) != 1 {
+		t.Errorf("there are %v", got)
 	}
 }
 

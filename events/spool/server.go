@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -18,11 +21,15 @@ import (
 const maxPayload = 8 << 20
 
 // embedded is the NATS server of this process. Nobody can connect to it from
-// outside.
+// outside. It can be started again beneath its clients, who connect anew.
 type embedded struct {
-	server *server.Server
-	dir    string
-	log    *slog.Logger
+	dir     string
+	payload int32
+	wait    time.Duration // for its start
+	log     logger
+
+	mu     sync.Mutex
+	server *server.Server // nil while there is none
 }
 
 // storeDir is where the server keeps the stream.
@@ -45,64 +52,89 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func startEmbedded(dir string, payload int32, wait time.Duration, log *slog.Logger) (*embedded, error) {
+// start starts a server. None may run.
+func (e *embedded) start() error {
 	s, err := server.NewServer(&server.Options{
 		ServerName:             "spool",
 		DontListen:             true,
 		NoSigs:                 true, // or it takes SIGTERM from us
 		JetStream:              true,
-		StoreDir:               dir,
+		StoreDir:               e.dir,
 		SyncAlways:             true, // the default syncs every two minutes
-		MaxPayload:             payload,
+		MaxPayload:             e.payload,
 		MaxPending:             64 << 20,
 		JetStreamMaxMemory:     64 << 20,
 		JetStreamMaxStore:      math.MaxInt64 / 4, // the bound is ours: Options.MaxBytes
 		DisableJetStreamBanner: true,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	e := &embedded{server: s, dir: dir, log: log}
-	s.SetLoggerV2(logger{log}, false, false, false)
+	s.SetLoggerV2(e.log, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(wait) || !s.JetStreamEnabled() {
-		e.stop()
-		return nil, fmt.Errorf("embedded NATS server in %s did not start within %v", dir, wait)
+	if !s.ReadyForConnections(e.wait) || !s.JetStreamEnabled() {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return fmt.Errorf("embedded NATS server in %s did not start within %v", e.dir, e.wait)
 	}
-	return e, nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server = s
+	return nil
 }
 
+// stop ends the server, if there is one. When it returns, nobody has the files
+// open.
 func (e *embedded) stop() {
-	e.server.Shutdown()
-	e.server.WaitForShutdown()
+	e.mu.Lock()
+	s := e.server
+	e.server = nil
+	e.mu.Unlock()
+	if s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
 }
 
-// revive starts JetStream again after it stopped itself, which it does when the
-// disk is full. It returns whether it had to.
-func (e *embedded) revive() (bool, error) {
-	if e.server.JetStreamEnabled() {
-		return false, nil
-	}
-	err := e.server.EnableJetStream(&server.JetStreamConfig{
-		StoreDir: e.dir, SyncAlways: true, MaxMemory: 64 << 20, MaxStore: math.MaxInt64 / 4,
-	})
-	if err != nil {
-		return false, fmt.Errorf("start JetStream again: %w", err)
-	}
-	return true, nil
+// running tells whether there is a server with JetStream, which stops itself
+// where it may not write.
+func (e *embedded) running() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.server != nil && e.server.JetStreamEnabled()
 }
 
-// logger passes the server's lines on. Notices are debugging to us.
-type logger struct{ log *slog.Logger }
+// InProcessConn connects a client to the server that there is now.
+func (e *embedded) InProcessConn() (net.Conn, error) {
+	e.mu.Lock()
+	s := e.server
+	e.mu.Unlock()
+	if s == nil {
+		return nil, errors.New("the embedded NATS server is being started again")
+	}
+	return s.InProcessConn()
+}
+
+// logger passes the server's lines on. Notices are debugging to us. Errors are
+// worth a look at the store.
+type logger struct {
+	log     *slog.Logger
+	trouble *atomic.Bool
+}
 
 func (l logger) line(level slog.Level, format string, v []any) {
 	l.log.Log(context.Background(), level, "nats server", "text", fmt.Sprintf(format, v...)) // it has no context
 }
 
+func (l logger) failure(format string, v []any) {
+	l.trouble.Store(true)
+	l.line(slog.LevelError, format, v)
+}
+
 func (l logger) Noticef(format string, v ...any) { l.line(slog.LevelDebug, format, v) }
 func (l logger) Warnf(format string, v ...any)   { l.line(slog.LevelWarn, format, v) }
-func (l logger) Errorf(format string, v ...any)  { l.line(slog.LevelError, format, v) }
-func (l logger) Fatalf(format string, v ...any)  { l.line(slog.LevelError, format, v) }
+func (l logger) Errorf(format string, v ...any)  { l.failure(format, v) }
+func (l logger) Fatalf(format string, v ...any)  { l.failure(format, v) }
 func (l logger) Debugf(format string, v ...any)  { l.line(slog.LevelDebug, format, v) }
 func (l logger) Tracef(format string, v ...any)  { l.line(slog.LevelDebug, format, v) }
 

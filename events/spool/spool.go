@@ -29,6 +29,10 @@ type Spool struct {
 	stats counters
 	used  atomic.Int64 // bytes of both streams, about
 
+	// trouble tells that something failed since the store was last known to
+	// work, or that its server has complained.
+	trouble atomic.Bool
+
 	lock     *os.File  // of Dir
 	embedded *embedded // nil with URL
 	conn     *nats.Conn
@@ -44,7 +48,7 @@ type Stats struct {
 	DamagedStreams int64 // set aside as a whole
 	Leftovers      int64 // records a crash had left unfinished
 	Expired        int64 // became dead letters of age
-	Restarts       int64 // of JetStream, after it had stopped itself
+	Restarts       int64 // of JetStream, after it had stopped itself or a stream took nothing any more
 }
 
 type counters struct {
@@ -143,10 +147,13 @@ func (s *Spool) start(ctx context.Context) (err error) {
 	}
 	if s.o.Dir != "" {
 		// Reading a large store may take longer than an operation.
-		if s.embedded, err = startEmbedded(s.o.Dir, cmp.Or(s.o.payload, maxPayload), time.Minute+s.o.OpTimeout, s.o.Log); err != nil {
+		s.embedded = &embedded{
+			dir: s.o.Dir, payload: cmp.Or(s.o.payload, maxPayload), wait: time.Minute + s.o.OpTimeout, log: logger{s.o.Log, &s.trouble},
+		}
+		if err := s.embedded.start(); err != nil {
 			return err
 		}
-		options = append(options, nats.InProcessServer(s.embedded.server))
+		options = append(options, nats.InProcessServer(s.embedded))
 	}
 	if s.conn, err = nats.Connect(s.o.URL, options...); err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
@@ -155,8 +162,8 @@ func (s *Spool) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.main = &store{name: s.names()[0], timeout: s.o.OpTimeout, conn: s.conn, js: js}
-	s.dead = &store{name: s.names()[1], byID: true, timeout: s.o.OpTimeout, conn: s.conn, js: js}
+	s.main = &store{name: s.names()[0], timeout: s.o.OpTimeout, trouble: &s.trouble, conn: s.conn, js: js}
+	s.dead = &store{name: s.names()[1], byID: true, timeout: s.o.OpTimeout, trouble: &s.trouble, conn: s.conn, js: js}
 	return s.setUp(ctx)
 }
 
@@ -254,40 +261,6 @@ func (s *Spool) measure(ctx context.Context) error {
 	}
 	s.used.Store(total)
 	return nil
-}
-
-// Run keeps the bounds exact and starts JetStream again when it has stopped
-// itself, until ctx ends. The spool must be open.
-func (s *Spool) Run(ctx context.Context) error {
-	tick := time.NewTicker(s.o.Sweep)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-				s.o.Log.Error("spool unavailable", "err", err)
-			}
-		}
-	}
-}
-
-func (s *Spool) sweep(ctx context.Context) error {
-	if s.embedded != nil {
-		again, err := s.embedded.revive()
-		if err != nil {
-			return err
-		}
-		if again {
-			s.stats.restarts.Add(1)
-			s.o.Log.Warn("spool was stopped by its store and runs again")
-			if err := s.setUp(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	return s.measure(ctx)
 }
 
 // Close ends the connection and the embedded server. Nobody may use the spool

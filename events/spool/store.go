@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -32,6 +33,7 @@ type store struct {
 	name    string
 	byID    bool // each record can be found by its id
 	timeout time.Duration
+	trouble *atomic.Bool // see Spool
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	stream  jetstream.Stream
@@ -108,14 +110,20 @@ func (s *store) publish(ctx context.Context, m *nats.Msg) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	_, err := s.js.PublishMsg(ctx, m, jetstream.WithExpectStream(s.name))
-	var refused *jetstream.APIError
-	if errors.As(err, &refused) && strings.Contains(refused.Description, "maximum bytes exceeded") {
+	if isFull(err) {
 		return 0, fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	if err != nil {
+		s.trouble.Store(true)
 		return 0, err
 	}
 	return int64(messageOverhead + len(m.Subject) + headerBytes(m.Header) + len(m.Data)), nil
+}
+
+// isFull tells whether the server says that a stream has reached its bound.
+func isFull(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && strings.Contains(refused.Description, "maximum bytes exceeded")
 }
 
 // dropParts removes the parts of a record. What it cannot remove is found by the

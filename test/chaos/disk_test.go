@@ -2,11 +2,13 @@ package chaos
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -31,6 +33,60 @@ func TestEvents_surviveAFullDisk(t *testing.T) {
 	b.wait()
 	b.settled(s, g.backlog)
 	b.judge(s)
+}
+
+// Another process takes all of the disk, what is kept free too, while the spool is
+// drained, and later gives it back. The gateway goes on without a restart and has
+// all that it had acknowledged.
+func TestEvents_surviveADiskThatAnotherProcessFills(t *testing.T) {
+	const events = 3000
+	s := newServer(t)
+	newSink(t, s)
+	g := newGateway(t, s, nil, "events: {"+quick+"}")
+	g.wrap = ownDisk(t, g.state, "120m")
+	g.start()
+	until(t, "an open spool", func() bool { return g.backlog() == 0 })
+	s.goAway()
+	b := send(t, g.apps, 16, events, 2<<10)
+	b.until(events / 2)
+	free := g.fillDisk()
+	s.comeBack()
+	until(t, "a store in trouble", func() bool { return strings.Contains(g.log.String(), "Critical write error") })
+	free()
+	b.wait()
+	b.settled(s, g.backlog)
+	b.judge(s)
+	if n := g.metric("inngest_gateway_deliver_spool_incidents_total"); n < 1 {
+		t.Error("nothing was put right: nothing was tested")
+	}
+}
+
+// fillDisk takes all that is left of the gateway's own disk, as another process
+// does, until the function returned is called.
+func (g *gateway) fillDisk() (free func()) {
+	g.tb.Helper()
+	// The file system is in the gateway's namespace alone.
+	path := filepath.Join(fmt.Sprintf("/proc/%d/root", g.process.cmd.Process.Pid), g.state, "ballast")
+	f, err := os.Create(path)
+	if err != nil {
+		g.tb.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 20; size > 0; size /= 2 {
+		for err == nil {
+			_, err = f.Write(make([]byte, size))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			g.tb.Fatal(err)
+		}
+		err = nil
+	}
+	return func() {
+		g.tb.Helper()
+		if err := os.Remove(path); err != nil {
+			g.tb.Fatal(err)
+		}
+	}
 }
 
 // ownDisk is the command that runs another one with a folder on a file system of
