@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -48,20 +49,25 @@ var (
 		if built := os.Getenv(binaryVariable); built != "" {
 			return built, nil
 		}
-		dir, err := buildDir()
-		if err != nil {
-			return "", err
-		}
-		out := filepath.Join(dir, "gateway")
-		cmd := exec.Command("go", "build", "-buildvcs=false", "-o", out, "./cmd/gateway")
-		cmd.Dir = "../.."
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("build the gateway: %w\n%s", err, text)
-		}
-		return out, nil
+		return buildGateway("gateway")
 	})
 )
+
+// buildGateway builds the command with further flags.
+func buildGateway(name string, flags ...string) (string, error) {
+	dir, err := buildDir()
+	if err != nil {
+		return "", err
+	}
+	out := filepath.Join(dir, name)
+	cmd := exec.Command("go", append(append([]string{"build", "-buildvcs=false", "-o", out}, flags...), "./cmd/gateway")...)
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the gateway: %w\n%s", err, text)
+	}
+	return out, nil
+}
 
 // freeAddress returns an address on loopback that nobody listens at. It is taken
 // from below the ports that connections get by themselves, so that it is still
@@ -74,6 +80,9 @@ func freeAddress(tb testing.TB) string {
 // freeAddressOf is freeAddress for a host that has this address here.
 func freeAddressOf(tb testing.TB, host string) string {
 	tb.Helper()
+	// A process that is started meanwhile has a copy of the listener for a moment.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for range 1000 {
 		address := fmt.Sprintf("%s:%d", host, 20_000+nextPort.Add(1)%12_000)
 		ln, err := net.Listen("tcp", address)
