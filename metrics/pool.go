@@ -10,7 +10,7 @@ type Pool struct {
 	InFlight    *prometheus.GaugeVec     // {app,endpoint}
 	Connections *prometheus.GaugeVec     // {app,endpoint,state}; state: active, idle
 	Dials       *prometheus.CounterVec   // {app,endpoint,outcome}; outcome: ok, refused, timeout
-	Discarded   *prometheus.CounterVec   // {app,endpoint,reason}; connections not used again: idle, lifetime, closed_by_app, unasked_bytes, framing, broken
+	Discarded   *prometheus.CounterVec   // {app,endpoint,reason}; connections not used again: idle, lifetime, closed_by_app, leaving (nobody listens any more), unasked_bytes, framing, broken
 	Resends     *prometheus.CounterVec   // {app,reason}; calls sent again; reason: unsent (nothing had reached the app), reset
 	Probes      *prometheus.CounterVec   // {app,endpoint,outcome}; outcome: good, bad
 }

@@ -90,6 +90,9 @@ func (e *endpoint) dial(ctx context.Context) (net.Conn, error) {
 		return nil, &dialError{fmt.Errorf("no connection within %v: %w", limit, err)}
 	default:
 		e.m.dialed("refused")
+		if nobodyListens(e.address, err) {
+			e.letGo()
+		}
 		return nil, &dialError{fmt.Errorf("connect: %w", err)}
 	}
 }

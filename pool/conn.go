@@ -56,6 +56,7 @@ type conn struct {
 	began    int64 // when the call was sent
 
 	reason    string // why the sweeper takes it out
+	leaving   bool   // ends after its call; with endpoint.mu held
 	index     int    // in endpoint.conns
 	uses      int    // calls that got an answer
 	dieAt     int64  // end of its lifetime
@@ -65,6 +66,7 @@ type conn struct {
 
 func newConn(e *endpoint, nc net.Conn, dieAt int64) *conn {
 	c := &conn{endpoint: e, nc: nc, dieAt: dieAt, in: make([]byte, inSize), out: make([]byte, 0, 1<<10)}
+	c.head.idle = -1 // it has not said
 	c.look = newLooker(nc)
 	return c
 }

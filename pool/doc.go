@@ -21,6 +21,8 @@
 //   - when bytes wait that nobody asked for: they would be read as the next
 //     call's answer. The endpoint gets a new connection for each call for a
 //     minute then (trust.go);
+//   - when nobody listens at the endpoint any more: an app that is leaving ends
+//     when its connections have (leaving.go);
 //   - when the framing of an answer is in doubt, or the answer did not come
 //     whole.
 //
@@ -42,6 +44,19 @@
 // hangs up, a wait for a free connection that was too long, and a lack of memory
 // say nothing about it. Enough failures open its breaker (package breaker); only
 // the gateway's own probe closes it again (probe.go).
+//
+// # An app that is leaving
+//
+// Many apps that are told to end stop to listen, close their idle connections and
+// wait for those in use. The next call would find such a connection idle, and the
+// app would never end. So where connections come back from calls and none was
+// opened for 2 s, one is opened in the background and serves the next call. When
+// it is refused, or a call's or a probe's is, all connections go: the idle ones at
+// once, the others with their answer. New calls are refused then and wait, or go
+// to another endpoint. A dial that takes too long says nothing: a backlog is full
+// when there is much to do. Behind an address of several processes or pods another
+// one answers, and max_lifetime is what ends the connections to the one that is
+// leaving.
 //
 // # A host that vanishes
 //

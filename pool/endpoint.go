@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ const (
 	discardUnasked  = "unasked_bytes"
 	discardFraming  = "framing"
 	discardBroken   = "broken"
+	discardLeaving  = "leaving"
 )
 
 var errBusy = errors.New("no connection became free in time")
@@ -36,6 +38,7 @@ type endpoint struct {
 	m              *endpointMetrics
 	trust          trust
 	opened         chan struct{} // the breaker opened
+	knocks         chan struct{} // a knock is due
 
 	calls atomic.Int64 // in flight, those that wait for a connection included
 
@@ -44,7 +47,8 @@ type endpoint struct {
 	dialing   int
 	idle      []*conn // the one used last at the end
 	waiting   []*waiter
-	retired   bool // no connection is kept any more
+	retired   bool          // no connection is kept any more
+	knocking  chan struct{} // closed when the knock is over that calls wait for; nil: there is none
 	downSince time.Time
 	lastError error
 	lastAt    time.Time
@@ -59,7 +63,13 @@ type waiter struct{ ready chan *conn }
 // connect returns a connection for one call: an idle one that was looked at, or
 // a new one. At the limit it waits for its turn.
 func (e *endpoint) connect(ctx context.Context) (*conn, error) {
-	c, w := e.claim()
+	c, w, knock := e.claim(true)
+	if knock != nil {
+		if err := awaitKnock(ctx, knock); err != nil {
+			return nil, err
+		}
+		c, w, _ = e.claim(false)
+	}
 	if w != nil {
 		var err error
 		if c, err = e.await(ctx, w); err != nil {
@@ -81,25 +91,29 @@ func (e *endpoint) connect(ctx context.Context) (*conn, error) {
 }
 
 // claim takes the idle connection that was used last, or the right to open
-// another one; at the limit, a place in the queue.
-func (e *endpoint) claim() (*conn, *waiter) {
+// another one; at the limit, a place in the queue. Whoever has time takes nothing
+// while it is being found out whether idle connections may be used at all.
+func (e *endpoint) claim(hasTime bool) (c *conn, w *waiter, knock <-chan struct{}) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if n := len(e.idle); n > 0 {
+		if hasTime && e.knocking != nil {
+			return nil, nil, e.knocking
+		}
 		c := e.idle[n-1]
 		e.idle[n-1] = nil
 		e.idle = e.idle[:n-1]
 		e.m.idle.Dec()
 		e.m.active.Inc()
-		return c, nil
+		return c, nil, nil
 	}
 	if len(e.conns)+e.dialing < e.up.opt.MaxConns {
 		e.dialing++
-		return nil, nil
+		return nil, nil, nil
 	}
-	w := &waiter{ready: make(chan *conn, 1)}
+	w = &waiter{ready: make(chan *conn, 1)}
 	e.waiting = append(e.waiting, w)
-	return nil, w
+	return nil, w, nil
 }
 
 // await waits for the turn of w.
@@ -133,10 +147,11 @@ func (e *endpoint) vet(ctx context.Context, c *conn) (reason string, err error) 
 	if reason = c.expired(e.up.now()); reason != "" {
 		return reason, nil
 	}
-	switch reason = c.examine(); reason {
-	case "":
+	switch reason = c.examine(); {
+	case c.uses == 0: // how it rested says nothing of the others
+	case reason == "":
 		e.trust.confirm()
-	case discardUnasked:
+	case reason == discardUnasked:
 		e.distrust()
 	default:
 		e.closeIdle(discardClosed) // they will be closed too, if they are not yet
@@ -151,6 +166,10 @@ func (e *endpoint) put(c *conn) {
 	if c.head.idle >= 0 {
 		idle = c.head.idle - time.Second
 	}
+	if c.uses == 0 {
+		idle = min(idle, spareFor)
+	}
+	rested := c.began - c.idleSince
 	c.idleSince, c.idleUntil = now, now+int64(idle)
 	reason := ""
 	switch {
@@ -167,7 +186,10 @@ func (e *endpoint) put(c *conn) {
 	case reason != "":
 	case e.retired:
 		reason = discardLifetime
+	case c.leaving:
+		reason = discardLeaving
 	case len(e.waiting) > 0:
+		e.knockIfDue(c, now, rested)
 		w := e.waiting[0]
 		e.waiting = slices.Delete(e.waiting, 0, 1)
 		w.ready <- c
@@ -176,14 +198,24 @@ func (e *endpoint) put(c *conn) {
 	case len(e.idle) >= e.up.opt.MaxIdle:
 		reason = discardIdle
 	default:
-		e.idle = append(e.idle, c)
-		e.m.idle.Inc()
-		e.m.active.Dec()
+		e.knockIfDue(c, now, rested)
+		e.keep(c)
 		e.mu.Unlock()
 		return
 	}
 	e.mu.Unlock()
 	e.discard(c, reason)
+}
+
+// keep makes a connection idle, with mu held. One that has served no call yet is
+// to serve the next.
+func (e *endpoint) keep(c *conn) {
+	e.idle = append(e.idle, c)
+	if n := len(e.idle); n > 1 && e.idle[n-2].uses == 0 {
+		e.idle[n-2], e.idle[n-1] = c, e.idle[n-2]
+	}
+	e.m.idle.Inc()
+	e.m.active.Dec()
 }
 
 // discard closes a connection that is in a call's hands; its place is free.
@@ -234,10 +266,7 @@ func (e *endpoint) admit() {
 func (e *endpoint) open(ctx context.Context) (*conn, error) {
 	nc, err := e.dial(ctx)
 	if err != nil {
-		e.mu.Lock()
-		e.dialing--
-		e.admit()
-		e.mu.Unlock()
+		e.givePlace()
 		if !errors.Is(err, errCanceled) {
 			e.closeIdle(discardClosed)
 			if e.source != nil {
@@ -246,12 +275,27 @@ func (e *endpoint) open(ctx context.Context) (*conn, error) {
 		}
 		return nil, err
 	}
-	c := newConn(e, nc, e.up.now()+e.up.lifetime())
+	return e.add(nc), nil
+}
+
+// givePlace gives up the right to open a connection.
+func (e *endpoint) givePlace() {
+	e.mu.Lock()
+	e.dialing--
+	e.admit()
+	e.mu.Unlock()
+}
+
+// add makes a connection that was opened with a right one of the endpoint's.
+func (e *endpoint) add(nc net.Conn) *conn {
+	now := e.up.now()
+	c := newConn(e, nc, now+e.up.lifetime())
+	c.idleSince = now
 	e.mu.Lock()
 	e.dialing--
 	c.index = len(e.conns)
 	e.conns = append(e.conns, c)
 	e.mu.Unlock()
 	e.m.active.Inc()
-	return c, nil
+	return c
 }

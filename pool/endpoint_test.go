@@ -32,6 +32,9 @@ func TestDo_waitsInLineForAConnection(t *testing.T) {
 				if got := mustDo(t, u, post(body)); got != faultyapp.Own(body) {
 					t.Errorf("call %s got %q", body, got)
 				}
+				if n := u.Status()[0].Connections; n > 2 {
+					t.Errorf("%d connections, the limit is 2", n)
+				}
 				mu.Lock()
 				order = append(order, fmt.Sprintf("%d at %v", i, time.Since(began).Round(time.Second)))
 				mu.Unlock()
@@ -45,9 +48,6 @@ func TestDo_waitsInLineForAConnection(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("second %d: %v, want %v", second+1, got, want)
 			}
-		}
-		if app.Accepted() != 2 {
-			t.Errorf("%d connections, the limit is 2", app.Accepted())
 		}
 	}, func(o *Options) { o.MaxConns = 2 })
 }

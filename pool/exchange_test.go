@@ -280,7 +280,7 @@ func TestDo_endsWithTheTimeOfItsCall(t *testing.T) {
 // The end of a context after its call must not hit the call that has the
 // connection now.
 func TestDo_leavesTheNextCallAloneWhenAnEarlierContextEnds(t *testing.T) {
-	bubble(t, func(x *faultyapp.Exchange) bool { x.Pause(time.Second); return x.Send(x.Own()) },
+	bubble(t, func(x *faultyapp.Exchange) bool { x.Pause(300 * time.Millisecond); return x.Send(x.Own()) },
 		func(t *testing.T, u *Upstream, app *faultyapp.App) {
 			for i := range 5 {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -289,7 +289,7 @@ func TestDo_leavesTheNextCallAloneWhenAnEarlierContextEnds(t *testing.T) {
 					t.Fatalf("call %d: %v", i, err)
 				}
 				a.Release()
-				time.AfterFunc(500*time.Millisecond, cancel)
+				time.AfterFunc(150*time.Millisecond, cancel)
 			}
 			if app.Accepted() != 1 {
 				t.Errorf("%d connections", app.Accepted())

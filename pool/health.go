@@ -23,6 +23,7 @@ func (u *Upstream) newEndpoint(name string, a address) (*endpoint, error) {
 		versionAndHost: " HTTP/1.1\r\nHost: " + host + "\r\n",
 		m:              newEndpointMetrics(u.opt.Metrics, u.opt.App, name),
 		opened:         make(chan struct{}, 1),
+		knocks:         make(chan struct{}),
 	}
 	o := u.opt.Breaker
 	o.App, o.Endpoint, o.OnChange = u.opt.App, name, e.onChange

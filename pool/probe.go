@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/breaker"
@@ -16,6 +17,9 @@ import (
 func (e *endpoint) watch(ctx context.Context) {
 	e.breaker.Enlist()
 	defer e.breaker.Retire()
+	var knocks sync.WaitGroup
+	knocks.Go(func() { e.knockWhenDue(ctx) })
+	defer knocks.Wait()
 	var health <-chan time.Time
 	if interval := e.up.opt.HealthInterval; interval > 0 {
 		ticker := time.NewTicker(interval)

@@ -15,7 +15,7 @@ func TestDo_streamsChunkedAnswers(t *testing.T) {
 	bubble(t, func(x *faultyapp.Exchange) bool {
 		x.Send("HTTP/1.1 201 Created\r\nX-Inngest-Sdk: js:v4\r\nTransfer-Encoding: chunked\r\n\r\n")
 		for i := range 3 {
-			x.Pause(time.Second)
+			x.Pause(300 * time.Millisecond)
 			x.Send(fmt.Sprintf("2\r\n%d \r\n", i))
 		}
 		return x.Send("0\r\nX-Trailer: 1\r\n\r\n")
@@ -34,7 +34,7 @@ func TestDo_streamsChunkedAnswers(t *testing.T) {
 			}
 			buf := make([]byte, 100)
 			n, err := a.Stream.Read(buf)
-			if string(buf[:n]) != "0 " || err != nil || time.Since(began).Round(time.Second) != time.Second {
+			if string(buf[:n]) != "0 " || err != nil || time.Since(began).Round(100*time.Millisecond) != 300*time.Millisecond {
 				t.Errorf("first read: %q, %v after %v", buf[:n], err, time.Since(began))
 			}
 			if rest := read(t, a); rest != "1 2 " {

@@ -18,8 +18,9 @@ func (e *endpoint) sweep() {
 	kept := e.idle[:0]
 	for _, c := range e.idle {
 		if c.reason = c.expired(now); c.reason == "" {
-			c.reason = c.examine()
-			fellows = max(fellows, c.reason)
+			if c.reason = c.examine(); c.uses > 0 {
+				fellows = max(fellows, c.reason)
+			}
 		}
 		if c.reason == "" {
 			kept = append(kept, c)

@@ -36,7 +36,7 @@ func (t *trust) suspended(now int64) bool { return now < t.until.Load() }
 
 // rest waits until the connection has been idle for long enough.
 func (e *endpoint) rest(ctx context.Context, c *conn) error {
-	if e.trust.clean.Load() >= cleanRests {
+	if e.trust.clean.Load() >= cleanRests || c.uses == 0 {
 		return nil
 	}
 	wait := restFor - time.Duration(e.up.now()-c.idleSince)
