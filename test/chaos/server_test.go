@@ -70,10 +70,14 @@ func (s *server) goAway() {
 // comeBack listens again.
 func (s *server) comeBack() {
 	s.tb.Helper()
-	ln, err := net.Listen("tcp", s.address)
-	if err != nil {
-		s.tb.Fatal(err)
-	}
+	// A process that ends or becomes another program has a copy of the listener
+	// that was here before, for a moment.
+	var ln net.Listener
+	until(s.tb, "a listener at "+s.address, func() (ok bool) {
+		var err error
+		ln, err = net.Listen("tcp", s.address)
+		return err == nil
+	})
 	s.http = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Minute}
 	s.served = make(chan struct{})
 	go func(h *http.Server, served chan struct{}) {
