@@ -20,6 +20,7 @@ type Options struct {
 	Health health // nil: the callee is always there
 
 	Wait        Wait
+	Lobby       *Lobby // what waits in all rooms together; nil: there is no other room
 	Concurrency Concurrency
 	Guard       Guard
 

@@ -62,6 +62,7 @@ func New(o Options) (*Room, error) {
 		r.patience.restore(kept.Wait)
 		r.applyPauses(o.Now())
 	}
+	o.Lobby.join()
 	r.gauge()
 	return r, nil
 }

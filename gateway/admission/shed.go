@@ -43,6 +43,8 @@ const (
 	reasonCalls
 	reasonShare
 	reasonBytes
+	reasonLobbyCalls
+	reasonLobbyBytes
 	reasonDraining
 )
 
@@ -67,6 +69,14 @@ func (r *Room) shed(w *waiter, now time.Time, why reason) *Error {
 	case reasonBytes:
 		e.Code, e.Limit, e.Setting = inngest.CodeWaitingRoomFull, strconv.FormatInt(r.opt.Wait.MaxBytes, 10)+"B", "apps[].wait.max_bytes"
 		e.Detail = fmt.Sprintf("%s; %d bytes of calls wait for that already, and there is room for %s (%s).", what, r.bytes, e.Limit, e.Setting)
+	case reasonLobbyCalls:
+		calls, _ := r.opt.Lobby.held()
+		e.Code, e.Limit, e.Setting = inngest.CodeWaitingRoomFull, strconv.Itoa(r.opt.Lobby.maxCalls), "limits.connections"
+		e.Detail = fmt.Sprintf("%s; %d calls of all apps wait already, and there is room for %s (%s), where each leaves some to the others.", what, calls, e.Limit, e.Setting)
+	case reasonLobbyBytes:
+		_, bytes := r.opt.Lobby.held()
+		e.Code, e.Limit, e.Setting = inngest.CodeWaitingRoomFull, strconv.FormatInt(r.opt.Lobby.maxBytes, 10)+"B", "limits.memory"
+		e.Detail = fmt.Sprintf("%s; %d bytes of calls of all apps wait already, and there is room for %s (%s), where each leaves some to the others.", what, bytes, e.Limit, e.Setting)
 	case reasonDraining:
 		e.Code, e.RetryAfter = inngest.CodeDraining, 0
 		e.Detail = what + ", and the gateway is going away."

@@ -120,6 +120,9 @@ func (r *Room) park(c *call.Call, v *visit, failure *pool.Error) (*waiter, error
 	case r.bytes+w.bytes > r.opt.Wait.MaxBytes:
 		return nil, r.shed(w, now, reasonBytes)
 	}
+	if why, ok := r.opt.Lobby.enter(r.parked, r.bytes, w.bytes); !ok {
+		return nil, r.shed(w, now, why)
+	}
 	r.seat(w)
 	r.rouse()
 	return w, nil
@@ -229,6 +232,7 @@ func (r *Room) unseat(w *waiter) {
 	r.busy(f, 0, -1)
 	r.parked--
 	r.bytes -= w.bytes
+	r.opt.Lobby.leave(w.bytes)
 	r.m.parked.Set(float64(r.parked))
 	r.m.bytes.Set(float64(r.bytes))
 	if f.first == nil {
