@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -76,8 +77,9 @@ func (g *gateway) backlog() int {
 	return status.Events.Spool.Records
 }
 
-// metric sums up the samples of a metric; -1: there are none, or no answer.
-func (g *gateway) metric(name string) float64 {
+// metric sums up the samples of a metric that have these labels; -1: there are
+// none, or no answer.
+func (g *gateway) metric(name string, labels ...string) float64 {
 	g.tb.Helper()
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + g.admin + "/metrics")
@@ -88,7 +90,8 @@ func (g *gateway) metric(name string) float64 {
 	sum, found := 0.0, false
 	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
 		sample, value, _ := strings.Cut(lines.Text(), " ")
-		if family, _, _ := strings.Cut(sample, "{"); family != name {
+		family, of, _ := strings.Cut(sample, "{")
+		if family != name || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(of, l) }) {
 			continue
 		}
 		n, err := strconv.ParseFloat(value, 64)

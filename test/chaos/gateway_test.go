@@ -21,6 +21,9 @@ type gateway struct {
 	tb                   testing.TB
 	inngest, apps, admin string // addresses of the listeners
 	config, state        string
+	binary               func() (string, error)
+	environ              []string // of the process, beside what all have
+	clock                *clock   // nil: it is the host's
 	wrap                 []string // a program, and its arguments, that runs the gateway
 	log                  output   // of all its processes
 	process              *process
@@ -33,7 +36,7 @@ func newGateway(tb testing.TB, s *server, apps []*app, more string) *gateway {
 	dir := tb.TempDir()
 	g := &gateway{
 		tb: tb, inngest: freeAddress(tb), apps: freeAddress(tb), admin: freeAddress(tb),
-		config: filepath.Join(dir, "gateway.yaml"), state: filepath.Join(dir, "state"),
+		config: filepath.Join(dir, "gateway.yaml"), state: filepath.Join(dir, "state"), binary: gatewayBinary,
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "inngest: {signing_key: %s, event_key: %s, api_url: %q, event_url: %q}\n", recorded.SigningKey, recorded.EventKey, s.url(), s.url())
@@ -66,12 +69,12 @@ func (g *gateway) start() {
 // launch starts a process and waits for nothing.
 func (g *gateway) launch() {
 	g.tb.Helper()
-	binary, err := gatewayBinary()
+	binary, err := g.binary()
 	if err != nil {
 		g.tb.Fatal(err)
 	}
 	command := append(slices.Clone(g.wrap), binary, "run", "--config", g.config)
-	g.process = startProcess(g.tb, "gateway", command[0], environ(), &g.log, nil, command[1:]...)
+	g.process = startProcess(g.tb, "gateway", command[0], environ(g.environ...), &g.log, nil, command[1:]...)
 }
 
 // ready asks the gateway whether it is ready.

@@ -9,7 +9,7 @@ import (
 // command runs a command of the gateway's against this one.
 func (g *gateway) command(args ...string) {
 	g.tb.Helper()
-	binary, err := gatewayBinary()
+	binary, err := g.binary()
 	if err != nil {
 		g.tb.Fatal(err)
 	}
