@@ -22,6 +22,8 @@ var ErrExhausted = errors.New("memory budget exhausted")
 
 // Options configures a Budget.
 type Options struct {
+	Listener string // whose bodies these are, for labels: inngest or apps
+
 	Max     int64         // bytes that may be charged at once, > 0
 	Reserve int64         // bytes of Max that only answers may use: an answer that finds no room costs the attempt of a step that ran; >= 0, < Max
 	Wait    time.Duration // longest wait of one Acquire, > 0
@@ -77,10 +79,10 @@ func New(o Options) (*Budget, error) {
 	}
 	b := &Budget{
 		wait:       o.Wait,
-		limitBytes: o.Metrics.Limit.WithLabelValues(),
-		usedBytes:  o.Metrics.Used.WithLabelValues(),
-		granted:    o.Metrics.Waits.WithLabelValues("granted"),
-		refused:    o.Metrics.Waits.WithLabelValues("refused"),
+		limitBytes: o.Metrics.Limit.WithLabelValues(o.Listener),
+		usedBytes:  o.Metrics.Used.WithLabelValues(o.Listener),
+		granted:    o.Metrics.Waits.WithLabelValues(o.Listener, "granted"),
+		refused:    o.Metrics.Waits.WithLabelValues(o.Listener, "refused"),
 	}
 	return b, b.Resize(o.Max, o.Reserve)
 }

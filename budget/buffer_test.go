@@ -128,7 +128,7 @@ func TestBuffer_reportsSourcesThatBreak(t *testing.T) {
 func TestBuffer_waitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(t, 8<<10, 0)
-		if !tryAcquire(b, 6 << 10) {
+		if !tryAcquire(b, 6<<10) {
 			t.Fatal("no room")
 		}
 		time.AfterFunc(5*time.Second, func() { b.Release(6 << 10) })

@@ -86,7 +86,7 @@ func TestAcquire_keepsRoomForSmallClaims(t *testing.T) {
 			t.Fatal("a large claim got more than there is for large ones")
 		}
 		for range 16 {
-			if !tryAcquire(b, 64 << 10) {
+			if !tryAcquire(b, 64<<10) {
 				t.Fatal("a small claim had to wait")
 			}
 		}

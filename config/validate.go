@@ -230,7 +230,13 @@ func (l Limits) validate(p *problems) {
 	atLeast(p, "limits.write_timeout", l.WriteTimeout, time.Second)
 	atLeast(p, "limits.memory_wait", l.MemoryWait, time.Millisecond)
 	between(p, "limits.canonical", l.Canonical, 0, most)
-	if size := Size(l.Memory.Of(0)); l.Memory.percent == 0 && size/2 < max(l.Body, l.Answer) {
-		p.add("limits.memory", quoted(l.Memory.String()), "at least twice limits.body and limits.answer, or no call fits beside what the process needs itself")
+	if l.Memory.percent == 0 && Size(l.Memory.Of(0)) < l.LeastMemory() {
+		p.add("limits.memory", quoted(l.Memory.String()), fmt.Sprintf("at least %s: %s", l.LeastMemory(), WhyLeastMemory))
 	}
 }
+
+// WhyLeastMemory says where Limits.LeastMemory comes from.
+const WhyLeastMemory = "eight times the larger of limits.body and limits.answer, or one that large finds no room beside what the process needs itself"
+
+// LeastMemory returns what limits.memory must at least be.
+func (l Limits) LeastMemory() Size { return 8 * max(l.Body, l.Answer) }

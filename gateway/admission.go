@@ -47,8 +47,9 @@ func (g *Gateway) newRoom(w waited) (*admission.Room, error) {
 			Auto:     w.wait.Max.Auto,
 			Max:      w.wait.Max.For,
 			MaxCalls: w.wait.MaxCalls,
-			MaxBytes: w.wait.MaxBytes.Of(g.budget.Max()),
+			MaxBytes: w.wait.MaxBytes.Of(g.bodies()),
 		},
+		Lobby:       g.lobby,
 		Concurrency: admission.Concurrency{Min: w.concurrency.Min, Max: w.concurrency.Max, Adaptive: w.concurrency.Adaptive},
 		Guard: admission.Guard{
 			Off:         !w.guard.Enabled,

@@ -53,8 +53,11 @@ type Gateway struct {
 	log     *slog.Logger
 	logs    *logs.Handler
 	metrics *metrics.Metrics
-	budget  *budget.Budget
 	memory  *processMemory // nil: the process is not this gateway's alone
+
+	budget     *budget.Budget // of calls and their answers
+	appsBudget *budget.Budget // of what apps send
+	lobby      *admission.Lobby
 
 	// In the order of the diagram: what Inngest calls, what apps call, what
 	// operators call.
@@ -123,9 +126,10 @@ func (g *Gateway) build(logTo io.Writer, registry *prometheus.Registry) (err err
 		return err
 	}
 	g.log = slog.New(g.logs)
-	if g.budget, err = g.newBudget(); err != nil {
+	if err := g.newBudgets(); err != nil {
 		return err
 	}
+	g.lobby = g.newLobby()
 	if g.transport, err = g.newTransport(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/inngest-gateway/inngest-gateway/budget"
+	"github.com/inngest-gateway/inngest-gateway/config"
+	"github.com/inngest-gateway/inngest-gateway/gateway/admission"
 )
 
 const (
@@ -28,33 +31,68 @@ const (
 // overdrawn than refused to every call.
 func bodiesOf(total, own int64) int64 { return max(total-own, total/2) }
 
-// newBudget bounds the bytes of all bodies together.
-func (g *Gateway) newBudget() (*budget.Budget, error) {
+// newBudgets bounds the bytes of bodies: of calls with their answers, and of what
+// apps send.
+func (g *Gateway) newBudgets() error {
 	total := g.cfg.Limits.Memory.Of(0)
 	if total == 0 { // it is a percentage
 		available, err := availableMemory()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		total = g.cfg.Limits.Memory.Of(available)
+		if least := int64(g.cfg.Limits.LeastMemory()); total < least {
+			return fmt.Errorf("limits.memory is %s, %d bytes of %d, want at least %d: %s", g.cfg.Limits.Memory, total, available, least, config.WhyLeastMemory)
+		}
 	}
 	bodies := total
 	if g.memory != nil {
 		g.memory.total = total
 		bodies = bodiesOf(total, leastOwn)
 	}
+	calls, reserve, apps := g.divide(bodies)
+	var err error
+	if g.budget, err = g.newBudget("inngest", calls, reserve); err != nil {
+		return err
+	}
+	g.appsBudget, err = g.newBudget("apps", apps, 0)
+	return err
+}
+
+func (g *Gateway) newBudget(listener string, most, reserve int64) (*budget.Budget, error) {
 	return budget.New(budget.Options{
-		Max:     bodies,
-		Reserve: g.reserveOf(bodies),
-		Wait:    g.cfg.Limits.MemoryWait,
-		Metrics: g.metrics.Budget,
+		Listener: listener, Max: most, Reserve: reserve, Wait: g.cfg.Limits.MemoryWait, Metrics: g.metrics.Budget,
 	})
 }
 
-// reserveOf is the part of bodies that only answers may use, never all of it.
-func (g *Gateway) reserveOf(bodies int64) int64 {
-	return min(g.cfg.Limits.AnswerReserve.Of(bodies), bodies*9/10)
+// divide divides what bodies may take. A quarter, and enough for two of them, is
+// for what apps send: while Inngest is slow that takes nothing from calls, and
+// calls take nothing from the checkpoints that they wait for. reserve is the part
+// of calls that only answers may use.
+func (g *Gateway) divide(bodies int64) (calls, reserve, apps int64) {
+	apps = max(bodies/4, min(2*int64(g.cfg.Limits.Body), bodies/2))
+	calls = bodies - apps
+	return calls, min(g.cfg.Limits.AnswerReserve.Of(calls), calls*9/10), apps
 }
+
+// resizeBudgets changes what bodies may take.
+func (g *Gateway) resizeBudgets(bodies int64) {
+	calls, reserve, apps := g.divide(bodies)
+	if err := errors.Join(g.budget.Resize(calls, reserve), g.appsBudget.Resize(apps, 0)); err != nil {
+		g.log.Error("limits.memory cannot be kept", slog.Any("err", err))
+	}
+}
+
+// newLobby bounds what waits before all apps: half of what calls may take before
+// they are answered, so that those of apps that are well find memory, and three
+// quarters of the connections.
+func (g *Gateway) newLobby() *admission.Lobby {
+	calls, reserve, _ := g.divide(g.bodies())
+	return admission.NewLobby(max(g.cfg.Limits.Connections*3/4, 1), max((calls-reserve)/2, 1))
+}
+
+// bodies is what bodies may take now.
+func (g *Gateway) bodies() int64 { return g.budget.Max() + g.appsBudget.Max() }
 
 // availableMemory returns the bytes that this process may use: its cgroup's
 // limit where there is one, else what the host has.
@@ -152,12 +190,10 @@ func (g *Gateway) watchMemory(ctx context.Context, ceiling int64) {
 	}
 	differs := func(a, b int64) bool { return a-b > memoryStep || b-a > memoryStep }
 	for set := int64(0); ; {
-		own, files := p.needs(g.budget.Held())
+		own, files := p.needs(g.budget.Held() + g.appsBudget.Held())
 		bodies := bodiesOf(p.total, own)
-		if differs(bodies, g.budget.Max()) {
-			if err := g.budget.Resize(bodies, g.reserveOf(bodies)); err != nil {
-				g.log.Error("limits.memory cannot be kept", slog.Any("err", err))
-			}
+		if differs(bodies, g.bodies()) {
+			g.resizeBudgets(bodies)
 		}
 		if limit := min(max(p.total, bodies+own)-p.total/32-files, ceiling); ceiling > 0 && differs(limit, set) {
 			debug.SetMemoryLimit(limit)

@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 )
@@ -70,5 +72,30 @@ func TestGateway_keepsItsProcessWithinLimitsMemory(t *testing.T) {
 	}
 	if got := debug.SetMemoryLimit(-1); got != ceiling {
 		t.Errorf("afterwards the collector keeps to %d, want %d", got, ceiling)
+	}
+}
+
+// What apps send and calls do not take each other's memory, whatever there is.
+func TestDivide_leavesRoomForTheLargestBodies(t *testing.T) {
+	g := &Gateway{cfg: load(t, oneApp("http://127.0.0.1:1", "http://127.0.0.1:1", ""))}
+	least := int64(g.cfg.Limits.LeastMemory())
+	for _, total := range []int64{least, 2 * least, 1 << 30, 64 << 30} {
+		bodies := bodiesOf(total, leastOwn)
+		calls, reserve, apps := g.divide(bodies)
+		if calls+apps != bodies {
+			t.Errorf("of %d bytes calls get %d and apps %d", bodies, calls, apps)
+		}
+		body := int64(g.cfg.Limits.Body)
+		if large := (calls - reserve) / 8 * 7; large < body || apps/8*7 < body {
+			t.Errorf("of %d MiB large calls get %d and what apps send %d, less than one body", total>>20, large>>20, apps>>20)
+		}
+	}
+}
+
+func TestNew_refusesTooLittleMemory(t *testing.T) {
+	cfg := load(t, oneApp("http://127.0.0.1:1", "http://127.0.0.1:1", "limits: {memory: 1%, body: 1GiB, answer: 1GiB}"))
+	_, err := New(Options{Config: cfg, LogTo: io.Discard})
+	if err == nil || !strings.Contains(err.Error(), "limits.memory is 1%") || !strings.Contains(err.Error(), "limits.body") {
+		t.Errorf("New = %v, want that 1%% of the memory is too little", err)
 	}
 }

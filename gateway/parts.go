@@ -315,7 +315,7 @@ func (g *Gateway) newOutbound() (*outbound.Server, error) {
 		Registry:       g.apps,
 		Events:         g.events,
 		Transport:      g.transport,
-		Budget:         g.budget,
+		Budget:         g.appsBudget,
 		MaxHead:        int(c.Limits.Head),
 		MaxBody:        int(c.Limits.Body),
 		MaxConnections: c.Limits.Connections,

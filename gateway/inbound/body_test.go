@@ -86,7 +86,7 @@ func TestBody_waitsForMemoryThenRefuses(t *testing.T) {
 	g := newGateway(t, func(s *setup) {
 		s.memory, s.memoryWait, s.tick, s.bodyWindow = 1<<20, 100*time.Millisecond, 5*time.Millisecond, 20*time.Millisecond
 	})
-	if err := g.budget.AcquireAnswer(t.Context(), 1 << 20); err != nil {
+	if err := g.budget.AcquireAnswer(t.Context(), 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	body := callBody("run1") + strings.Repeat(" ", 64<<10)
@@ -109,7 +109,7 @@ func TestBody_goesOnWhenMemoryIsThereAgain(t *testing.T) {
 	g := newGateway(t, func(s *setup) {
 		s.memory, s.tick, s.bodyWindow = 1<<20, 5*time.Millisecond, 20*time.Millisecond
 	})
-	if err := g.budget.AcquireAnswer(t.Context(), 1 << 20); err != nil {
+	if err := g.budget.AcquireAnswer(t.Context(), 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	c := dial(t, g.addr)

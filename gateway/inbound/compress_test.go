@@ -126,7 +126,7 @@ func randomText(n int) string {
 
 func TestCompress_isDoneWithoutWaitingForMemory(t *testing.T) {
 	g := newGateway(t, func(s *setup) { s.memory = 1 << 20 })
-	if err := g.budget.AcquireAnswer(t.Context(), 1<<20 - 1024); err != nil {
+	if err := g.budget.AcquireAnswer(t.Context(), 1<<20-1024); err != nil {
 		t.Fatal(err)
 	}
 	defer g.budget.Release(1<<20 - 1024)

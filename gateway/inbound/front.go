@@ -79,7 +79,8 @@ func (s *Server) notShown(rc *fasthttp.RequestCtx, err error) {
 	rc.SetBody(inngest.Problem{Detail: "The gateway failed inside; its log says more.", Status: rc.Response.StatusCode(), Code: inngest.CodeInternal}.Body())
 }
 
-// fullAnswer is what a connection is told for which there is no room.
+// fullAnswer is what a connection is told for which there is no room. Each is
+// told another time to come back.
 func fullAnswer(limit int) []byte {
 	a := tooManyConnections(limit).answer(&exchange{kind: kindCall})
 	var b bytes.Buffer

@@ -131,7 +131,7 @@ func (c *conn) turnAway() {
 				break
 			}
 		}
-		c.out = c.server.full
+		c.out = fullAnswer(c.server.opts.MaxConnections)
 		c.tryWrite(fd)
 	})
 }

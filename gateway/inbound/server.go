@@ -64,7 +64,6 @@ type Server struct {
 	exchanges sync.Pool
 	coders    coders
 	nowhere   [classes]prometheus.Counter // requests on no app's path
-	full      []byte                      // what a connection is told for which there is no room
 
 	tick       time.Duration // of the sweeper; tests shorten it
 	bodyWindow time.Duration
@@ -89,7 +88,6 @@ func New(o Options) (*Server, error) {
 	for class := 1; class < classes; class++ {
 		s.nowhere[class] = o.Metrics.Requests.WithLabelValues("", kindOther.String(), classOf(class))
 	}
-	s.full = fullAnswer(o.MaxConnections)
 	s.table.Store(&Table{})
 	return s, nil
 }
