@@ -23,7 +23,7 @@ import (
 //	17 8  milliseconds of the seed
 //	25 10 entropy of the seed
 //	35 4  number of events
-//	39 8  when, Unix milliseconds
+//	39 8  when, Unix milliseconds of a clock that does not step in one process
 //	47 4  CRC-32C of what is before
 const (
 	journalRecord = 51
@@ -112,31 +112,44 @@ func (j *journal) files() ([]string, error) {
 	return paths, err
 }
 
-// load reads all files into a table and counts the records that are damaged.
+// load reads all files into a table and counts the records that are damaged. Ages
+// are measured from the youngest record on: while nobody wrote, somebody may have
+// set the clock.
 func (j *journal) load(into *recent[seedEntry], now time.Time) (damaged int, err error) {
 	paths, err := j.files()
 	if err != nil {
 		return 0, err
 	}
+	var records [][]byte
+	var youngest time.Time
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return damaged, err
 		}
 		for ; len(text) >= journalRecord; text = text[journalRecord:] {
-			kind, k, e, at, ok := readRecord(text)
-			switch {
-			case !ok:
+			_, _, _, at, ok := readRecord(text)
+			if !ok {
 				damaged++
-			case now.Sub(at) >= j.window:
-			case kind == kindTaken:
-				into.change(k, func(v *seedEntry) { v.taken = v.taken || v.seed == e.seed })
-			default:
-				into.put(k, e, at)
+				continue
 			}
+			if at.After(youngest) {
+				youngest = at
+			}
+			records = append(records, text[:journalRecord])
 		}
 		if len(text) > 0 {
 			damaged++
+		}
+	}
+	for _, record := range records {
+		kind, k, e, at, _ := readRecord(record)
+		switch age := youngest.Sub(at); {
+		case age >= j.window:
+		case kind == kindTaken:
+			into.change(k, func(v *seedEntry) { v.taken = v.taken || v.seed == e.seed })
+		default:
+			into.put(k, e, now.Add(-age))
 		}
 	}
 	return damaged, nil

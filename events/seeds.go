@@ -28,7 +28,7 @@ type seedTable struct {
 
 func newSeedTable(o *Options) *seedTable {
 	t := &seedTable{
-		now:     o.Now,
+		now:     steady(o.Now),
 		evicted: func(n int) { o.Metrics.ForgottenSeeds.WithLabelValues().Add(float64(n)) },
 		log:     o.Log,
 		known:   newRecent[seedEntry](o.SeedWindow, o.MaxSeeds),
@@ -38,6 +38,13 @@ func newSeedTable(o *Options) *seedTable {
 		t.journal = newJournal(o.SeedDir, o.SeedWindow, 2*o.MaxSeeds)
 	}
 	return t
+}
+
+// steady returns a clock that goes on where somebody sets the system's. Records of
+// the journal keep its wall time alone, and a step must not make one of them old.
+func steady(now func() time.Time) func() time.Time {
+	began := now()
+	return func() time.Time { return began.Add(now().Sub(began)) }
 }
 
 // open reads what an earlier process knew.

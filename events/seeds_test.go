@@ -127,6 +127,38 @@ func TestSeed_outlivesTheProcess(t *testing.T) {
 	})
 }
 
+// Somebody sets the clock while the gateway is down.
+func TestSeed_outlivesAStepOfTheClock(t *testing.T) {
+	for name, step := range map[string]time.Duration{"forward": time.Hour, "back": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				r := newRig(t, func(o *Options) { o.SeedDir = dir })
+				r.send(t, seeded("1795540000001,MDEyMzQ1Njc4OQ==", event(0))).taken(t, 1)
+				time.Sleep(9 * time.Minute)
+				first := r.send(t, seeded(callerSeed, array(0, 3))).taken(t, 3)
+				if err := r.end(); err != nil {
+					t.Fatal(err)
+				}
+				r.options.Now = func() time.Time { return time.Now().Add(step) }
+				r.start(t)
+				if n := r.seeds.len(); n != 2 {
+					t.Errorf("%d seeds are known, want both", n)
+				}
+				again := r.send(t, seeded(callerSeed, array(0, 3))).taken(t, 3)
+				if diff := cmp.Diff(first, again); diff != "" || len(r.inngest.counts()) != 2 {
+					t.Errorf("%d POSTs, ids of the repeat (-first +again):\n%s", len(r.inngest.counts()), diff)
+				}
+				time.Sleep(11 * time.Minute)
+				r.send(t, seeded(callerSeed, array(0, 3))).taken(t, 3)
+				if n := len(r.inngest.counts()); n != 3 {
+					t.Errorf("%d POSTs, want the seed forgotten after its window", n)
+				}
+			})
+		})
+	}
+}
+
 // What a killed process had written is all that its successor knows: here that
 // ids were given, not that Inngest had the events. So they are sent once more,
 // and Inngest knows them by their ids.
