@@ -25,6 +25,75 @@ func signedCall(tb testing.TB, path string) string {
 		path, signature.Sign(key, body, time.Now()), len(body), body)
 }
 
+// A crowd is connections to one address that say nothing, or too little, and
+// stay until they are ended.
+type crowd struct {
+	tb      testing.TB
+	each    int // connections of each kind
+	kinds   map[string]func(net.Conn)
+	over    chan struct{}
+	ended   chan string // the kind of each that was
+	stopped sync.WaitGroup
+}
+
+// newCrowd opens connections, so many of each kind. They have parts of a request
+// to say.
+func newCrowd(tb testing.TB, address, request string, each int) *crowd {
+	tb.Helper()
+	head, body, _ := strings.Cut(request, "\r\n\r\n")
+	c := &crowd{tb: tb, each: each, over: make(chan struct{})}
+	c.kinds = map[string]func(net.Conn){
+		"silent":           func(net.Conn) {},
+		"half a head":      func(c net.Conn) { io.WriteString(c, head[:len(head)/2]) },
+		"half a body":      func(c net.Conn) { io.WriteString(c, head+"\r\n\r\n"+body[:len(body)/2]) },
+		"a head, bytewise": func(conn net.Conn) { drip(conn, head, c.over) },
+	}
+	c.ended = make(chan string, len(c.kinds)*each)
+	opened := make(chan struct{}, len(c.kinds)*each)
+	for kind, speak := range c.kinds {
+		for range each {
+			c.stopped.Go(func() { c.one(address, kind, speak, opened) })
+		}
+	}
+	for range len(c.kinds) * each {
+		<-opened
+	}
+	return c
+}
+
+func (c *crowd) one(address, kind string, speak func(net.Conn), opened chan<- struct{}) {
+	conn, err := net.Dial("tcp", address)
+	opened <- struct{}{}
+	if err != nil {
+		c.tb.Errorf("%s: %v", kind, err)
+		return
+	}
+	defer conn.Close()
+	go speak(conn)
+	conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
+		return // still open
+	}
+	c.ended <- kind
+}
+
+// judge waits until all connections were ended.
+func (c *crowd) judge() {
+	c.tb.Helper()
+	c.stopped.Wait()
+	close(c.over)
+	close(c.ended)
+	ended := map[string]int{}
+	for kind := range c.ended {
+		ended[kind]++
+	}
+	for kind := range c.kinds {
+		if ended[kind] != c.each {
+			c.tb.Errorf("%s: %d of %d connections were ended", kind, ended[kind], c.each)
+		}
+	}
+}
+
 // Connections that say nothing, or too little, are ended after their time;
 // meanwhile calls lack nothing.
 func TestGateway_withConnectionsThatHang(t *testing.T) {
@@ -35,55 +104,10 @@ func TestGateway_withConnectionsThatHang(t *testing.T) {
 	a.start()
 	g.start()
 	s.register("shop", "t/shop", "http://"+g.inngest+"/shop")
-	whole := signedCall(t, "/shop")
-	head, body, _ := strings.Cut(whole, "\r\n\r\n")
-
-	var hanging sync.WaitGroup
-	closed := make(chan string, 4*each)
-	opened := make(chan struct{}, 4*each)
-	over := make(chan struct{})
-	kinds := map[string]func(net.Conn){
-		"silent":           func(net.Conn) {},
-		"half a head":      func(c net.Conn) { io.WriteString(c, head[:len(head)/2]) },
-		"half a body":      func(c net.Conn) { io.WriteString(c, head+"\r\n\r\n"+body[:len(body)/2]) },
-		"a head, bytewise": func(c net.Conn) { drip(c, head, over) },
-	}
-	for kind, speak := range kinds {
-		for range each {
-			hanging.Go(func() {
-				c, err := net.Dial("tcp", g.inngest)
-				opened <- struct{}{}
-				if err != nil {
-					t.Errorf("%s: %v", kind, err)
-					return
-				}
-				defer c.Close()
-				go speak(c)
-				c.SetReadDeadline(time.Now().Add(patience))
-				if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
-					return // still open
-				}
-				closed <- kind
-			})
-		}
-	}
-	for range len(kinds) * each {
-		<-opened
-	}
+	crowd := newCrowd(t, g.inngest, signedCall(t, "/shop"), each)
 	s.begin("shop", runs)
 	s.ended(runs)
-	hanging.Wait()
-	close(over)
-	close(closed)
-	ended := map[string]int{}
-	for kind := range closed {
-		ended[kind]++
-	}
-	for kind := range kinds {
-		if ended[kind] != each {
-			t.Errorf("%s: %d of %d connections were ended", kind, ended[kind], each)
-		}
-	}
+	crowd.judge()
 	if got := s.tally("shop"); got.Completed != runs || got.Burned != 0 {
 		t.Errorf("runs beside the connections: %+v; want %d completed and no attempt burned", got, runs)
 	}

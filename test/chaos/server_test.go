@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,10 +21,11 @@ import (
 // address that it leaves and comes back to.
 type server struct {
 	*devserver.Server
-	tb      testing.TB
-	address string
-	http    *http.Server
-	served  chan struct{}
+	tb          testing.TB
+	address     string
+	certificate *tls.Certificate // nil: it speaks no TLS
+	http        *http.Server
+	served      chan struct{}
 }
 
 // newServer makes a server that runs, and listens at its address until
@@ -55,7 +57,12 @@ func newServer(tb testing.TB) *server {
 	return s
 }
 
-func (s *server) url() string { return "http://" + s.address }
+func (s *server) url() string {
+	if s.certificate != nil {
+		return "https://" + s.address
+	}
+	return "http://" + s.address
+}
 
 // goAway closes the listener and every connection.
 func (s *server) goAway() {
@@ -78,6 +85,9 @@ func (s *server) comeBack() {
 		ln, err = net.Listen("tcp", s.address)
 		return err == nil
 	})
+	if s.certificate != nil {
+		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{*s.certificate}})
+	}
 	s.http = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Minute}
 	s.served = make(chan struct{})
 	go func(h *http.Server, served chan struct{}) {
