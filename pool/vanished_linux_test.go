@@ -155,7 +155,7 @@ func vanishing(t *testing.T, f faultyapp.Fault) (*host, *Upstream) {
 	app.Make(f)
 	o := options(t, app.URL())
 	o.Dial = h.dialer(dialer())
-	o.DialTimeout, o.MaxAnswer, o.Breaker.ConsecutiveFailures = 200*time.Millisecond, 32<<20, 1
+	o.MaxAnswer, o.Breaker.ConsecutiveFailures = 32<<20, 1
 	u, err := New(o)
 	if err != nil {
 		t.Fatal(err)
