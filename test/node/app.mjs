@@ -6,6 +6,7 @@
 //   CHECKPOINTING  0: hand every step to the server by itself
 //   PORT           0 or unset: a free one
 //   STEP_MS        how long the code of a step takes at least (0)
+//   LINGER         1: after SIGTERM, go on to serve connections that are in use
 //
 // On standard output it writes one line of JSON for each thing that tests count:
 //   {"port":…}                          serving, once
@@ -140,5 +141,7 @@ process.on("SIGTERM", () => {
   server.close(() => process.exit(0));
   // A connection that is in use now is idle in a moment, and would be used again
   // and again by whoever keeps it.
-  setInterval(() => server.closeIdleConnections(), 50);
+  if (process.env.LINGER !== "1") {
+    setInterval(() => server.closeIdleConnections(), 50);
+  }
 });

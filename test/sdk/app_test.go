@@ -23,6 +23,7 @@ type appOptions struct {
 	eventKey           string
 	dev                bool          // without verification
 	step               time.Duration // what a step takes at least; the Node app only
+	linger             bool          // serve connections in use after SIGTERM; the Node app only
 }
 
 // A runningApp is an app on one of the SDKs, its id is "app", its events begin

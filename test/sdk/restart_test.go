@@ -41,6 +41,7 @@ func mortalNode(tb testing.TB, o appOptions) *mortal {
 		start: func() {
 			lives = append(lives, nodeapp.Start(tb, nodeapp.Options{
 				ID: appID, BaseURL: o.baseURL, SigningKey: o.signingKey, EventKey: o.eventKey, Port: n,
+				Step: o.step, Linger: o.linger,
 			}))
 		},
 		end: func(s os.Signal) error { return lives[len(lives)-1].End(s) },
@@ -166,21 +167,86 @@ func TestRestart_burnsNoAttempt(t *testing.T) {
 				}
 			}()
 			for range rounds {
-				before := len(app.steps())
-				for deadline := time.Now().Add(time.Minute); len(app.steps()) < before+runsPerSecond*callsOfRun; <-time.After(10 * time.Millisecond) {
-					if time.Now().After(deadline) {
-						t.Fatalf("the app does not get on; %d steps\n%s", len(app.steps()), gw.log())
-					}
-				}
-				if err := app.end(syscall.SIGTERM); err != nil {
-					t.Fatal(err)
-				}
+				app.waitForSteps(t, gw, runsPerSecond*callsOfRun)
+				app.terminate(t)
 				<-time.After(away) // that the app is away is what is tested
 				app.start()
 			}
 			close(over)
 			checkRestarted(t, s, <-begun, app.steps, c.dropped)
 		})
+	}
+}
+
+// An app on server.close() of Node stops to listen and goes on to serve the
+// connections in use. A run with one step after the other is always on one: it is
+// used again and again, unless the gateway notices.
+func TestRestart_endsAnAppThatServesConnectionsInUse(t *testing.T) {
+	s := startServer(t, devserver.Register, productionKey)
+	var app *mortal
+	_, gw := startBehindGateway(t, s, sdk{start: func(tb testing.TB, o appOptions) runningApp {
+		o.step, o.linger = 200*time.Millisecond, true
+		app = mortalNode(tb, o)
+		app.start()
+		return runningApp{url: app.url}
+	}}, "passthrough")
+	syncSigned(t, s, gw)
+
+	over, begun := make(chan struct{}), make(chan []string, 1)
+	go func() {
+		var ids []string
+		defer func() { begun <- ids }()
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			id, err := s.SendEvent(t.Context(), prefix+"many", map[string]any{"n": 1})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			ids = append(ids, id)
+			if _, err := s.WaitRunsOf(t.Context(), id); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	for range 3 {
+		app.waitForSteps(t, gw, 15)
+		app.terminate(t)
+		app.start()
+	}
+	close(over)
+	checkRestarted(t, s, <-begun, app.steps, 0)
+}
+
+// waitForSteps waits until the app has run so many more.
+func (m *mortal) waitForSteps(t *testing.T, gw gatewayUnderTest, more int) {
+	t.Helper()
+	before := len(m.steps())
+	for deadline := time.Now().Add(time.Minute); len(m.steps()) < before+more; <-time.After(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the app does not get on; %d steps\n%s", len(m.steps()), gw.log())
+		}
+	}
+}
+
+// terminate ends the app as Kubernetes does, which kills it after 30 s, with calls
+// in its hands.
+func (m *mortal) terminate(t *testing.T) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- m.end(syscall.SIGTERM) }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the app does not end: its connections are used again and again")
 	}
 }
 

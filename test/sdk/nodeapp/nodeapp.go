@@ -35,6 +35,7 @@ type Options struct {
 	Checkpoint         bool
 	Step               time.Duration // what the code of a step takes at least
 	Port               int           // 0: a free one
+	Linger             bool          // after SIGTERM it goes on to serve connections that are in use
 }
 
 func (o Options) environment() []string {
@@ -58,6 +59,9 @@ func (o Options) environment() []string {
 	}
 	if o.Port > 0 {
 		env = append(env, "PORT="+strconv.Itoa(o.Port))
+	}
+	if o.Linger {
+		env = append(env, "LINGER=1")
 	}
 	if !o.Checkpoint {
 		env = append(env, "CHECKPOINTING=0")
