@@ -57,7 +57,7 @@ bench: ## run the benchmarks, and compare the gateway with others (bench/README.
 soak: ## load a gateway for SOAKTIME (10m) and watch for what grows or fails; then long outages
 	$(GO) -C test/sdk test $(RACE) -timeout 0 -count 1 -v -run '^TestSoak$$|^TestRestart_' . -soak $(SOAKTIME)
 	$(GO) run ./bench/soak -for $(SOAKTIME)
-	$(GO) test $(RACE) -timeout 0 -count 1 -v -run _outage ./test/chaos -long
+	$(GO) test $(RACE) -timeout 0 -count 1 -v -run '_outage|_withLargeCalls' ./test/chaos -long
 
 docs: ## rewrite the golden files and the generated references from the code
 	@set -e; for dir in $$(git grep -lE 'flag\.Bool\("update"' -- '*_test.go' | xargs -r -n1 dirname | sort -u); do \
