@@ -17,6 +17,7 @@ const shedTime = time.Second
 // A waited is an app whose calls may have to wait.
 type waited struct {
 	app    string
+	names  admission.Names // of its settings
 	callee interface {
 		Do(context.Context, *call.Call) (*call.Answer, error)
 	}
@@ -42,6 +43,7 @@ func (g *Gateway) newAppRoom(w waited) (*admission.Room, error) {
 func (g *Gateway) newRoom(w waited) (*admission.Room, error) {
 	o := admission.Options{
 		App:    w.app,
+		Names:  w.names,
 		Callee: w.callee,
 		Wait: admission.Wait{
 			Auto:     w.wait.Max.Auto,
@@ -76,7 +78,8 @@ func (g *Gateway) newRoom(w waited) (*admission.Room, error) {
 func (g *Gateway) roomOf(a config.App, u *pool.Upstream) (*admission.Room, error) {
 	w := waited{
 		app: appID(a), callee: u, health: u,
-		wait: a.Wait, concurrency: a.Concurrency, guard: a.Guard,
+		names: admission.Names{Wait: "apps[].wait", Concurrency: "apps[].concurrency.max", Connections: "apps[].upstream.connections.max"},
+		wait:  a.Wait, concurrency: a.Concurrency, guard: a.Guard,
 	}
 	if a.Signing == config.SigningPassthrough && !g.cfg.InsecureSkipVerify {
 		w.tolerance = g.cfg.Environment(a).SignatureTolerance
@@ -84,10 +87,16 @@ func (g *Gateway) roomOf(a config.App, u *pool.Upstream) (*admission.Room, error
 	return g.newAppRoom(w)
 }
 
+// hostedNames are what the settings of a function app's room are called.
+func hostedNames(concurrency string) admission.Names {
+	const connections = "function_apps[].backends.connections.max"
+	return admission.Names{Wait: "function_apps[].wait", Concurrency: concurrency, Connections: connections}
+}
+
 // roomOfHosted puts one before functions that the gateway hosts.
 func (g *Gateway) roomOfHosted(h *hosted) (*admission.Room, error) {
 	return g.newAppRoom(waited{
-		app: h.ID, callee: h.host,
+		app: h.ID, callee: h.host, names: hostedNames("function_apps[].concurrency.max"),
 		wait: h.Wait, concurrency: h.Concurrency, guard: h.Guard,
 	})
 }

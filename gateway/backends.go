@@ -73,7 +73,7 @@ func (g *Gateway) newBackend(h *hosted, origin string) error {
 		return fmt.Errorf("backend %s: %w", origin, err)
 	}
 	room, err := g.newRoom(waited{
-		app: h.ID + " " + origin, callee: u, health: u, wait: h.Wait,
+		app: h.ID + " " + origin, callee: u, health: u, wait: h.Wait, names: hostedNames("function_apps[].backends.connections.max"),
 		concurrency: config.Concurrency{Min: b.Connections.Max, Max: b.Connections.Max},
 	})
 	if err != nil {

@@ -109,7 +109,7 @@ func TestStatus_tellsTheStateOfEverything(t *testing.T) {
 			InBand: true, Functions: 3, Server: apps.DialectAuto,
 		}},
 		Endpoints: []endpoint{{App: "shop", Endpoint: app.url(), Address: strings.TrimPrefix(app.url(), "http://"), Breaker: "closed"}},
-		Waiting:   []admission.Status{{App: "shop", State: "open", Limit: 1000, WaitSeconds: 50, WaitLearnt: true}},
+		Waiting:   []admission.Status{{App: "shop", State: "open", Limit: 1000, WaitSeconds: 50}},
 		Events:    eventStatus{Mode: "none", MemoryLimit: 64 << 20},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

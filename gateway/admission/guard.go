@@ -2,8 +2,10 @@ package admission
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"hash/maphash"
+	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/call"
 	"github.com/inngest-gateway/inngest-gateway/inngest"
@@ -37,8 +39,9 @@ func newGuard() guard {
 type flight struct {
 	work    work
 	id      inngest.Identity
-	target  []byte // the leader's until it has left
-	whole   bool   // its answer must not be a stream
+	place   time.Time // of its leader in the queue; who goes on in its stead takes it over
+	target  []byte    // the leader's until it has left
+	whole   bool      // its answer must not be a stream
 	joined  []*joined
 	stream  *recording // the answer, where it is still arriving
 	sibling *flight    // of the same job, another generation or attempt
@@ -48,6 +51,8 @@ type flight struct {
 type joined struct {
 	polled
 	flight *flight
+	since  time.Time
+	place  time.Time // in the queue, of the call that it goes on for
 	ready  chan outcome
 }
 
@@ -85,12 +90,16 @@ func (r *Room) meet(c *call.Call, v *visit) (*call.Answer, *joined) {
 	key := work{c.Identity.RunID, c.Identity.JobID}
 	first := g.flights[key]
 	for f := first; f != nil; f = f.sibling {
-		if !f.same(c) || len(f.joined) >= maxJoined {
+		if !f.same(c) {
 			continue
 		}
 		if f.stream == nil {
-			j := &joined{polled: polled{call: c}, flight: f, ready: make(chan outcome, 1)}
-			f.joined = append(f.joined, j)
+			j := &joined{polled: polled{call: c}, flight: f, since: time.Now(), ready: make(chan outcome, 1)}
+			if len(f.joined) < maxJoined {
+				f.joined = append(f.joined, j)
+			} else {
+				j.ready <- outcome{err: r.tooMany()}
+			}
 			return nil, j
 		}
 		if reader := f.stream.attach(); reader != nil {
@@ -103,6 +112,7 @@ func (r *Room) meet(c *call.Call, v *visit) (*call.Answer, *joined) {
 	}
 	f := g.take()
 	f.work, f.id, f.target, f.whole, f.sibling = key, c.Identity, c.Target, c.WholeAnswer, first
+	f.place = cmp.Or(v.place, c.Received)
 	g.flights[key] = f
 	v.flight = f
 	return nil, nil
@@ -170,6 +180,10 @@ func (r *Room) join(ctx context.Context, j *joined) outcome {
 	}}
 }
 
+// takeOver gives the visit of a call that goes on for the one that it had joined
+// what that one had.
+func (j *joined) takeOver(v *visit) { v.place, v.parked = j.place, cmp.Or(v.parked, j.since) }
+
 // quit takes a duplicate out of those who wait. False says that it was told
 // already.
 func (r *Room) quit(j *joined) bool {
@@ -189,10 +203,14 @@ func (r *Room) drop(j *joined) bool {
 }
 
 // tell ends the wait of those who joined a call without an answer. If it did not
-// get to the app, they go their own way: their callers may wait for longer.
+// get to the app, they go on without it, from its place in the queue: their
+// callers may wait for longer.
 func (r *Room) tell(f *flight, err error) {
 	_, shed := err.(*Error)
 	for _, j := range f.joined {
+		if shed {
+			j.place = f.place
+		}
 		j.ready <- outcome{err: err, again: shed}
 	}
 	f.joined = f.joined[:0]

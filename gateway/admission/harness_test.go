@@ -136,6 +136,7 @@ func options(t testing.TB, a *fakeApp) Options {
 	}
 	return Options{
 		App: "shop", Callee: a, Health: a,
+		Names:       Names{Wait: "apps[].wait", Concurrency: "apps[].concurrency.max", Connections: "apps[].upstream.connections.max"},
 		Wait:        Wait{Max: 50 * time.Second, MaxCalls: 1000, MaxBytes: 1 << 20},
 		Concurrency: Concurrency{Min: 2, Max: 100},
 		Guard:       Guard{MaxAnswer: 1 << 20},

@@ -16,6 +16,7 @@ import (
 // Options configures a Room.
 type Options struct {
 	App    string // id of the app, for logs and labels
+	Names  Names  // of settings, for texts
 	Callee callee // what answers the calls; a whole answer of it must hold nothing of its call
 	Health health // nil: the callee is always there
 
@@ -33,6 +34,14 @@ type Options struct {
 	Now     func() time.Time // for pauses and signatures
 	Metrics *metrics.Admission
 	Log     *slog.Logger
+}
+
+// Names are what the settings of a room are called in the configuration, which
+// depends on what it stands before.
+type Names struct {
+	Wait        string // apps[].wait, which has max, max_calls and max_bytes
+	Concurrency string // apps[].concurrency.max
+	Connections string // apps[].upstream.connections.max
 }
 
 // Wait bounds the waiting room.
@@ -83,6 +92,8 @@ func (o *Options) check() error {
 	switch {
 	case o.App == "":
 		return errors.New("App is missing")
+	case o.Names.Wait == "" || o.Names.Concurrency == "" || o.Names.Connections == "":
+		return errors.New("Names are missing")
 	case o.Callee == nil:
 		return errors.New("Callee is missing")
 	case w.Max < 0 || w.Max > longestWait:

@@ -14,6 +14,7 @@ func (badStore) Load() (State, error) { return State{}, errors.New("disk") }
 func TestNew_refusesOptionsThatCannotWork(t *testing.T) {
 	for want, change := range map[string]func(*Options){
 		"App":             func(o *Options) { o.App = "" },
+		"Names":           func(o *Options) { o.Names.Wait = "" },
 		"Callee":          func(o *Options) { o.Callee = nil },
 		"Wait.Max is":     func(o *Options) { o.Wait.Max = 2 * time.Hour },
 		"Wait.Auto":       func(o *Options) { o.Wait.Auto = true },

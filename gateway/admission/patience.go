@@ -9,21 +9,36 @@ const (
 	firstLimit  = 50 * time.Second
 	autoLimit   = 4 * time.Minute
 	lowestLimit = 5 * time.Second
-	learnAgain  = 24 * time.Hour // after a canary was lost
+	learnAgain  = 24 * time.Hour  // after a canary was lost
+	doubtAgain  = 5 * time.Minute // after what may have been no balancer's cut
 )
 
-// earlyCuts is how many callers in a row must give up at the same age before
-// the limit follows: one may have crashed.
+// A balancer that cuts is known by this: callers that came at different times
+// give up at different times, and yet at the same age. A server that restarts
+// gives all of them up at one time, at any age. So earlyCuts moments are needed,
+// and in each of them callers of one age alone.
 const (
 	earlyCuts  = 3
-	cutsSpread = 2 * time.Second // callers are looked for once a second
+	cutsSpread = 2 * time.Second // ages that are one: callers are looked for once a second
+	cutsApart  = 5 * time.Second // what goes within it counts once
+	cutsWithin = time.Hour       // of the first moment the last one must be: an hour without is no pattern
 )
+
+// A moment is a time at which callers hung up.
+type moment struct {
+	at              time.Time
+	lowest, highest time.Duration // age of their calls
+	canary          bool          // the canary was among them
+}
+
+// one tells whether all that went in it were of one age.
+func (m *moment) one() bool { return m.highest-m.lowest <= cutsSpread }
 
 // WaitState is what is known of the callers' patience.
 type WaitState struct {
 	Limit time.Duration `json:"limit_ns,omitempty"` // how long calls are parked
-	Cut   time.Duration `json:"cut_ns,omitempty"`   // when the last canary's caller gave up
-	CutAt time.Time     `json:"cut_at,omitzero"`    // the time of that
+	Cut   time.Duration `json:"cut_ns,omitempty"`   // the age at which callers gave up last
+	Again time.Time     `json:"again,omitzero"`     // the next canary, not before
 }
 
 // patience is how long calls are parked.
@@ -31,9 +46,9 @@ type patience struct {
 	auto   bool
 	limit  time.Duration
 	cut    time.Duration
-	cutAt  time.Time
+	again  time.Time
 	canary *waiter
-	early  [earlyCuts]time.Duration // ages of callers that gave up before the limit, the last first
+	early  [earlyCuts]moment // the last one first
 }
 
 func newPatience(w Wait) patience {
@@ -47,15 +62,18 @@ func (p *patience) state() WaitState {
 	if !p.auto {
 		return WaitState{}
 	}
-	return WaitState{p.limit, p.cut, p.cutAt}
+	return WaitState{p.limit, p.cut, p.again}
 }
 
 // restore takes over what was learnt before a restart, within today's bounds.
 func (p *patience) restore(s WaitState) {
 	if p.auto && s.Limit != 0 {
-		p.limit, p.cut, p.cutAt = min(max(s.Limit, lowestLimit), autoLimit), s.Cut, s.CutAt
+		p.limit, p.cut, p.again = min(max(s.Limit, lowestLimit), autoLimit), s.Cut, s.Again
 	}
 }
+
+// learnt tells whether callers have told anything yet.
+func (p *patience) learnt() bool { return p.auto && (p.limit != firstLimit || p.cut != 0) }
 
 // extend makes a waiter whose time is up the canary, if there is something to
 // learn and its run can spare the attempt.
@@ -64,7 +82,7 @@ func (r *Room) extend(w *waiter, now time.Time) bool {
 	if !p.auto || w.canary || p.canary != nil || p.limit >= autoLimit || w.call.Gone == nil {
 		return false
 	}
-	if !p.cutAt.IsZero() && r.opt.Now().Sub(p.cutAt) < learnAgain {
+	if left := p.again.Sub(r.opt.Now()); left > 0 && left <= learnAgain { // more: the clock was set back
 		return false
 	}
 	if id := &w.call.Identity; id.MaxAttempts > 0 && id.Attempt >= id.MaxAttempts-1 {
@@ -78,22 +96,31 @@ func (r *Room) extend(w *waiter, now time.Time) bool {
 	return true
 }
 
-// learn ends a canary that was parked for longer than the limit: if its caller
-// is still there, others are too.
+// learn takes what a call tells whose wait ends while its caller is still there:
+// others are too. A canary was parked for longer than the limit, which follows.
 func (r *Room) learn(w *waiter, now time.Time) {
-	if !w.canary {
-		return
-	}
 	p := &r.patience
-	w.canary, p.canary = false, nil
-	age := min(now.Sub(w.began), autoLimit)
-	if age <= p.limit || w.call.Gone() {
+	age := now.Sub(w.began)
+	canary := w.canary
+	if canary {
+		w.canary, p.canary = false, nil
+	}
+	longer := canary && min(age, autoLimit) > p.limit
+	doubted := !p.early[0].at.IsZero() && age >= p.early[0].highest
+	if !longer && !doubted || w.call.Gone == nil || w.gone() {
 		return
 	}
-	p.limit, p.early = age.Truncate(time.Second), [earlyCuts]time.Duration{}
+	p.early = [earlyCuts]moment{}
+	if !longer {
+		return
+	}
+	p.limit = min(age, autoLimit).Truncate(time.Second)
+	if p.limit > p.cut {
+		p.cut = 0
+	}
 	r.unsaved = true
 	r.m.waitLimit.Set(p.limit.Seconds())
-	r.opt.Log.Info("callers wait longer than calls were parked; the limit follows", "app", r.opt.App, "wait", p.limit, "setting", "apps[].wait.max")
+	r.opt.Log.Info("callers wait longer than calls were parked; the limit follows", "app", r.opt.App, "wait", p.limit, "setting", r.opt.Names.Wait+".max")
 }
 
 // gaveUp notes that a caller hung up at that age.
@@ -102,26 +129,59 @@ func (r *Room) gaveUp(w *waiter, age time.Duration) {
 	if !p.auto {
 		return
 	}
-	if w.canary {
-		p.cut, p.cutAt = age, r.opt.Now()
+	switch m := p.note(age, w.canary, time.Now()); {
+	case m.canary && !m.one(): // others went with it, of any age: that it did tells nothing
+		p.cut, p.again = 0, r.opt.Now().Add(doubtAgain)
+		r.unsaved = true
+	case w.canary:
+		p.cut, p.again = age, r.opt.Now().Add(learnAgain)
 		r.unsaved = true
 		r.opt.Log.Info("the longest that a caller waits is known", "app", r.opt.App, "gave_up_after", age, "wait", p.limit)
+	default:
+		r.followDown(time.Now())
+	}
+}
+
+// note adds a caller that hung up to the moment that it belongs to.
+func (p *patience) note(age time.Duration, canary bool, now time.Time) *moment {
+	m := &p.early[0]
+	if m.at.IsZero() || now.Sub(m.at) >= cutsApart {
+		copy(p.early[1:], p.early[:])
+		*m = moment{at: now, lowest: age, highest: age}
+	}
+	m.lowest, m.highest, m.canary = min(m.lowest, age), max(m.highest, age), m.canary || canary
+	return m
+}
+
+// followDown lowers the limit if callers are cut off before it. Calls younger
+// than the lowest limit tell nothing that could be done about.
+func (r *Room) followDown(now time.Time) {
+	p := &r.patience
+	all := p.early[0]
+	for _, m := range p.early {
+		if m.at.IsZero() || now.Sub(m.at) > cutsWithin {
+			return
+		}
+		all.lowest, all.highest = min(all.lowest, m.lowest), max(all.highest, m.highest)
+	}
+	limit := max(all.lowest*9/10-time.Second, lowestLimit).Truncate(time.Second)
+	if !all.one() || all.lowest < lowestLimit || limit >= p.limit || r.outlived(all.highest, now) {
 		return
 	}
-	copy(p.early[1:], p.early[:])
-	p.early[0] = age
-	lowest, highest := age, age
-	for _, a := range p.early {
-		lowest, highest = min(lowest, a), max(highest, a)
+	p.limit, p.cut, p.again, p.early = limit, all.lowest, r.opt.Now().Add(doubtAgain), [earlyCuts]moment{}
+	r.unsaved = true
+	r.m.waitLimit.Set(p.limit.Seconds())
+	r.opt.Log.Warn("callers give up sooner than calls are parked; the limit follows",
+		"app", r.opt.App, "gave_up_after", all.lowest, "wait", limit, "setting", r.opt.Names.Wait+".max")
+}
+
+// outlived tells whether somebody waits whose call is older than that. The first
+// of each queue is looked at: it is the oldest, or nearly.
+func (r *Room) outlived(age time.Duration, now time.Time) bool {
+	for _, f := range r.ring {
+		if w := f.first; now.Sub(w.began) > age+cutsSpread && w.call.Gone != nil && !w.gone() {
+			return true
+		}
 	}
-	if lowest == 0 || highest-lowest > cutsSpread {
-		return
-	}
-	if limit := max(lowest*9/10-time.Second, lowestLimit).Truncate(time.Second); limit < p.limit {
-		p.limit, p.cut, p.cutAt, p.early = limit, lowest, r.opt.Now(), [earlyCuts]time.Duration{}
-		r.unsaved = true
-		r.m.waitLimit.Set(p.limit.Seconds())
-		r.opt.Log.Warn("callers give up sooner than calls are parked; the limit follows",
-			"app", r.opt.App, "gave_up_after", lowest, "wait", limit, "setting", "apps[].wait.max")
-	}
+	return false
 }

@@ -45,12 +45,12 @@ func TestPatience_learnsUpToFourMinutesByOneCanaryAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app, kept := &fakeApp{open: true}, &memory{}
 		r := newRoom(t, learning(t, app, kept))
-		if got := r.Status(); got.WaitSeconds != 50 || !got.WaitLearnt {
-			t.Errorf("at first calls are parked for %v s, want 50", got.WaitSeconds)
+		if got := r.Status(); got.WaitSeconds != 50 || got.WaitLearnt {
+			t.Errorf("at first calls are parked for %v s (learnt: %v), want 50, not learnt", got.WaitSeconds, got.WaitLearnt)
 		}
 		arrive(r, 2*time.Hour, 20*time.Minute)
-		if got := r.Status().WaitSeconds; got < 239 || got > 240 {
-			t.Errorf("after 20 min of patient callers: %v s, want 4 min", got)
+		if got := r.Status(); got.WaitSeconds < 239 || got.WaitSeconds > 240 || !got.WaitLearnt {
+			t.Errorf("after 20 min of patient callers: %v s (learnt: %v), want 4 min", got.WaitSeconds, got.WaitLearnt)
 		}
 		if kept.state.Wait.Limit < 239*time.Second {
 			t.Errorf("kept = %+v, want what was learnt", kept.state)

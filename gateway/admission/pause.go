@@ -17,6 +17,9 @@ type Pause struct {
 	Until    time.Time `json:"until,omitzero"` // zero: until it is resumed
 }
 
+// over tells whether its time has passed.
+func (p *Pause) over(now time.Time) bool { return !p.Until.IsZero() && !p.Until.After(now) }
+
 // Pause parks the calls of a function, or of the whole app if its name is empty,
 // until that time, or until [Room.Resume] if it is zero. Calls that the app has
 // already go on. The name is the function's id, with or without the app's
@@ -27,6 +30,7 @@ func (r *Room) Pause(function string, until time.Time) error {
 		return fmt.Errorf("the pause would have ended at %s already", until.Format(time.RFC3339))
 	}
 	r.mu.Lock()
+	r.expirePauses()
 	i := slices.IndexFunc(r.pauses, func(p Pause) bool { return p.Function == function })
 	switch {
 	case i >= 0:
@@ -50,6 +54,7 @@ var ErrNotPaused = errors.New("not paused")
 // it kept are let go as after an outage: one, then more and more.
 func (r *Room) Resume(function string) error {
 	r.mu.Lock()
+	r.expirePauses()
 	i := slices.IndexFunc(r.pauses, func(p Pause) bool { return p.Function == function })
 	if i < 0 {
 		r.mu.Unlock()
@@ -76,23 +81,27 @@ func (r *Room) endPauses(now time.Time, which func(Pause) bool) {
 	r.rouse()
 }
 
-// expirePauses ends the pauses whose time is over.
-func (r *Room) expirePauses() {
+// expirePauses ends the pauses whose time is over. Run does so now and then, and
+// who looks at them before that. It tells whether there was one.
+func (r *Room) expirePauses() (ended bool) {
 	if len(r.pauses) == 0 {
-		return
+		return false
 	}
 	now := r.opt.Now()
 	before := len(r.pauses)
-	r.endPauses(now, func(p Pause) bool { return !p.Until.IsZero() && !p.Until.After(now) })
-	if len(r.pauses) < before {
-		r.unsaved = true
-		r.opt.Log.Info("a pause is over", "app", r.opt.App, "still_paused", len(r.pauses))
+	r.endPauses(now, func(p Pause) bool { return p.over(now) })
+	if len(r.pauses) == before {
+		return false
 	}
+	r.unsaved = true
+	r.opt.Log.Info("a pause is over", "app", r.opt.App, "still_paused", len(r.pauses))
+	return true
 }
 
 // applyPauses marks what is paused.
 func (r *Room) applyPauses(now time.Time) {
-	_, r.paused = r.pauseOf("", now)
+	p, found := r.pauseOf("", now)
+	r.paused = found && !p.over(now)
 	for _, f := range r.functions {
 		r.applyPause(f, now)
 	}
@@ -102,18 +111,22 @@ func (r *Room) applyPauses(now time.Time) {
 func (r *Room) applyPause(f *function, now time.Time) {
 	f.paused = false
 	if f.name != "" {
-		_, f.paused = r.pauseOf(f.name, now)
+		p, found := r.pauseOf(f.name, now)
+		f.paused = found && !p.over(now)
 	}
 }
 
 // pauseOf returns the pause of a function by the name that calls have for it, or
-// that of the app.
-func (r *Room) pauseOf(name string, now time.Time) (Pause, bool) {
+// that of the app: one that is not over, if there is one.
+func (r *Room) pauseOf(name string, now time.Time) (last Pause, found bool) {
 	for _, p := range r.pauses {
-		same := p.Function == name || p.Function != "" && r.opt.App+"-"+p.Function == name
-		if same && (p.Until.IsZero() || p.Until.After(now)) {
-			return p, true
+		if p.Function != name && (p.Function == "" || r.opt.App+"-"+p.Function != name) {
+			continue
+		}
+		last, found = p, true
+		if !p.over(now) {
+			break
 		}
 	}
-	return Pause{}, false
+	return last, found
 }

@@ -74,6 +74,7 @@ type visit struct {
 	epoch   uint64
 	running bool      // it has a place among the calls that the app has
 	parked  time.Time // for the first time; zero: it was not
+	place   time.Time // in the queue, that it took over from the call that it had joined; zero: its own
 }
 
 // Do answers a call: by the callee in the call's turn, by the answer of a call
@@ -97,6 +98,7 @@ func (r *Room) Do(ctx context.Context, c *call.Call) (*call.Answer, error) {
 			if o := r.join(ctx, joined); !o.again {
 				return o.answer, o.err
 			}
+			joined.takeOver(&v)
 			continue // the one it had joined did not get to the app: this one goes on in its place
 		}
 		w, err := r.arrive(c, &v)

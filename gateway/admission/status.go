@@ -20,8 +20,8 @@ type Status struct {
 	Parked      int              `json:"parked_calls"`
 	ParkedBytes int64            `json:"parked_bytes"`
 	WaitSeconds float64          `json:"wait_limit_seconds"`
-	WaitLearnt  bool             `json:"wait_limit_learnt"`
-	Cut         float64          `json:"caller_gave_up_after_seconds,omitempty"` // what the last lost canary told
+	WaitLearnt  bool             `json:"wait_limit_learnt"`                      // from callers; else it is the first, or pinned
+	Cut         float64          `json:"caller_gave_up_after_seconds,omitempty"` // and is not known to have waited for longer since
 	KeptBytes   int64            `json:"kept_answer_bytes,omitempty"`
 	Pauses      []Pause          `json:"pauses,omitempty"`
 	Functions   []FunctionStatus `json:"functions,omitempty"` // those with calls
@@ -42,10 +42,11 @@ type FunctionStatus struct {
 func (r *Room) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.expirePauses()
 	s := Status{
 		App: r.opt.App, State: "open", Since: r.gate.since,
 		Running: r.running, Limit: int(r.limit.now), Parked: r.parked, ParkedBytes: r.bytes,
-		WaitSeconds: r.patience.limit.Seconds(), WaitLearnt: r.patience.auto, Cut: r.patience.cut.Seconds(),
+		WaitSeconds: r.patience.limit.Seconds(), WaitLearnt: r.patience.learnt(), Cut: r.patience.cut.Seconds(),
 		KeptBytes: r.guard.bytes, Pauses: slices.Clone(r.pauses),
 	}
 	switch {

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -62,6 +63,7 @@ type waiter struct {
 	fn         *function
 	since      time.Time // when it was parked
 	first      time.Time // when it was for the first time, if it came back
+	place      time.Time // in its queue: when the call was received, or the one whose place it took
 	began      time.Time // when its caller began to wait
 	deadline   time.Time
 	cause      cause
@@ -99,6 +101,7 @@ func (p *polled) finish() {
 // tells why it came back from the app.
 func (r *Room) park(c *call.Call, v *visit, failure *pool.Error) (*waiter, error) {
 	now, f := time.Now(), v.fn
+	ended := r.expirePauses()
 	if v.parked.IsZero() {
 		v.parked = now
 	}
@@ -106,8 +109,14 @@ func (r *Room) park(c *call.Call, v *visit, failure *pool.Error) (*waiter, error
 		polled: polled{call: c}, fn: f, since: now, first: v.parked, bytes: int64(len(c.Head) + len(c.Body)),
 		failure: failure, ready: make(chan error, 1), cause: r.causeFor(f),
 	}
+	w.place = cmp.Or(v.place, c.Received)
 	w.began = began(c, now)
 	w.deadline = r.deadline(c, w.began.Add(r.patience.limit))
+	if failure == nil && f.first == nil && r.mayPass(f, ended) {
+		r.start(f, &w.epoch)
+		w.ready <- nil
+		return w, nil
+	}
 	switch {
 	case r.draining:
 		return nil, r.shed(w, now, reasonDraining)
@@ -181,16 +190,16 @@ func reseal(c *call.Call) error {
 	return nil
 }
 
-// seat queues a waiter at the end or, if it came back, before all that were
-// received later.
+// seat queues a waiter at the end or, if it came back or took a place over,
+// before all whose place is a later one.
 func (r *Room) seat(w *waiter) {
 	f := w.fn
 	if f.first == nil {
 		r.enlist(f)
 	}
 	w.prev = f.last
-	if w.failure != nil {
-		for w.next = f.first; w.next != nil && !w.next.call.Received.After(w.call.Received); {
+	if w.failure != nil || w.place.Before(w.call.Received) {
+		for w.next = f.first; w.next != nil && !w.next.place.After(w.place); {
 			w.next = w.next.next
 		}
 		if w.next != nil {

@@ -91,6 +91,7 @@ func newLine(t *testing.T, app *away) *line {
 	}
 	room, err := admission.New(admission.Options{
 		App: "shop", Callee: app, Health: app,
+		Names:       admission.Names{Wait: "apps[].wait", Concurrency: "apps[].concurrency.max", Connections: "apps[].upstream.connections.max"},
 		Wait:        admission.Wait{Auto: true, MaxCalls: 10_000, MaxBytes: 64 << 20},
 		Concurrency: admission.Concurrency{Min: 10, Max: 1000, Adaptive: true},
 		Guard:       admission.Guard{MaxAnswer: 8 << 20},
