@@ -121,6 +121,31 @@ func TestPause_survivesARestart(t *testing.T) {
 	})
 }
 
+func TestPause_isNoLongerBecauseTheClockWasSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		asked := Pause{Function: "f", Since: time.Now(), Until: time.Now().Add(10 * time.Minute)}
+		if err := NewFolder(dir, time.Now).App("shop").Save(State{Pauses: []Pause{asked, {Since: time.Now()}}}); err != nil {
+			t.Fatal(err)
+		}
+		for step, left := range map[time.Duration]time.Duration{
+			-time.Hour:      10 * time.Minute,
+			0:               10 * time.Minute,
+			4 * time.Minute: 6 * time.Minute,
+			time.Hour:       -50 * time.Minute,
+		} {
+			now := func() time.Time { return time.Now().Add(step) }
+			s, err := NewFolder(dir, now).App("shop").Load()
+			if err != nil || len(s.Pauses) != 2 {
+				t.Fatalf("Load = %+v, %v", s, err)
+			}
+			if got := s.Pauses[0].Until.Sub(now()); got != left || !s.Pauses[1].Until.IsZero() {
+				t.Errorf("after a step of %v %v are left, want %v", step, got, left)
+			}
+		}
+	})
+}
+
 func TestPause_refusesATimeThatIsOver(t *testing.T) {
 	r, err := New(options(t, &fakeApp{}))
 	if err != nil {

@@ -18,7 +18,10 @@ type State struct {
 	Wait   WaitState `json:"wait,omitzero"`
 }
 
-// save brings the state to the store.
+// saveAgain is how long after a failure Run tries to save again.
+const saveAgain = 10 * time.Second
+
+// save brings the state to the store. What could not be saved is tried again.
 func (r *Room) save() error {
 	if r.opt.Store == nil {
 		return nil
@@ -29,11 +32,19 @@ func (r *Room) save() error {
 	r.unsaved = false
 	s := State{append([]Pause(nil), r.pauses...), r.patience.state()}
 	r.mu.Unlock()
-	if err := r.opt.Store.Save(s); err != nil {
-		return fmt.Errorf("keep the state of app %q: %w", r.opt.App, err)
+	err := r.opt.Store.Save(s)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.saveAt = time.Time{}
+		return nil
 	}
-	return nil
+	r.unsaved, r.saveAt = true, time.Now().Add(saveAgain)
+	return fmt.Errorf("keep the state of app %q: %w", r.opt.App, err)
 }
+
+// saveDue tells whether there is something to save that did not fail just now.
+func (r *Room) saveDue(now time.Time) bool { return r.unsaved && !now.Before(r.saveAt) }
 
 // A Folder keeps the states of rooms, each in a file of its own.
 type Folder struct {
@@ -71,6 +82,14 @@ func (f *File) Load() (State, error) {
 			return State{}, fmt.Errorf("set damaged state aside: %w", errors.Join(err, rerr))
 		}
 		return State{}, nil
+	}
+	// Somebody may have set the clock back meanwhile: a pause is no longer than it
+	// was to be.
+	now := f.now()
+	for i, p := range s.Pauses {
+		if length := p.Until.Sub(p.Since); !p.Until.IsZero() && p.Until.Sub(now) > length {
+			s.Pauses[i].Until = now.Add(length)
+		}
 	}
 	return s, nil
 }
