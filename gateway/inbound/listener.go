@@ -28,7 +28,7 @@ const (
 type listener struct {
 	net.Listener
 	server  *Server
-	drained atomic.Int64 // Unix nanoseconds when the drain must be over, 0: none
+	drained atomic.Pointer[time.Time] // when the drain must be over; nil: none
 }
 
 // Accept returns io.EOF when the listener is closed.
@@ -61,7 +61,8 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // drain lets Accept go on until the queue is empty.
 func (l *listener) drain() {
-	if !l.drained.CompareAndSwap(0, time.Now().Add(drainLimit).UnixNano()) {
+	until := time.Now().Add(drainLimit)
+	if !l.drained.CompareAndSwap(nil, &until) {
 		return
 	}
 	deferAccept(l.Listener, false)
@@ -73,8 +74,8 @@ func (l *listener) drain() {
 // slice lets Accept wait for one slice more; false says that it must not.
 func (l *listener) slice() bool {
 	ln, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
-	now := time.Now()
-	return ok && now.UnixNano() < l.drained.Load() && ln.SetDeadline(now.Add(drainSlice)) == nil
+	now, until := time.Now(), l.drained.Load()
+	return ok && until != nil && now.Before(*until) && ln.SetDeadline(now.Add(drainSlice)) == nil
 }
 
 // newConn makes a conn of an accepted connection. At the limit the oldest idle
