@@ -37,7 +37,8 @@ type Room struct {
 	guard     guard
 	draining  bool
 	unsaved   bool
-	second    int64 // ticks of Run
+	saveAt    time.Time // not before: it failed
+	second    int64     // ticks of Run
 }
 
 // New builds a room and reads what is kept of it. It starts nothing; see

@@ -72,7 +72,7 @@ func (r *Room) eachSecond(now time.Time) {
 		r.dispatch()
 	}
 	r.gauge()
-	unsaved := r.unsaved
+	unsaved := r.saveDue(now)
 	waiters, followers := r.waiting()
 	r.mu.Unlock()
 

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"bytes"
 	"hash/maphash"
 	"slices"
 	"sync/atomic"
@@ -18,13 +19,14 @@ type shared struct {
 	refs  atomic.Int32
 	got   atomic.Bool // by a caller
 
-	keep  bool // until somebody got it
-	gone  bool // the leader's caller had hung up: what is written to it is lost
-	work  work
-	id    inngest.Identity
-	rest  uint64 // hash of the body without ctx: the state that the answer belongs to
-	bytes int64
-	until time.Time
+	keep   bool // until somebody got it
+	gone   bool // the leader's caller had hung up: what is written to it is lost
+	work   work
+	id     inngest.Identity
+	target []byte
+	rest   uint64 // hash of the body without ctx: the state that the answer belongs to
+	bytes  int64
+	until  time.Time
 }
 
 // take returns the answer for one of those who get it; lost if its caller is
@@ -57,7 +59,7 @@ func (r *Room) keepable(a *call.Answer) bool {
 
 // identify notes what the answer is for, before its call is its owner's again.
 func (s *shared) identify(f *flight, c *call.Call, seed maphash.Seed) {
-	s.work, s.id = f.work, f.id
+	s.work, s.id, s.target = f.work, f.id, slices.Clone(c.Target)
 	s.rest = maphash.Bytes(seed, withoutContext(c.Body))
 	s.bytes = int64(len(s.inner.Body)) + 1024
 	s.until = time.Now().Add(s.room.opt.Guard.Replay)
@@ -110,7 +112,7 @@ func (r *Room) replay(key work, c *call.Call) *call.Answer {
 	}
 	a, b := &s.id, &c.Identity
 	if a.Attempt != b.Attempt || a.StepID != b.StepID || a.FunctionID != b.FunctionID || a.Generation > b.Generation ||
-		s.rest != maphash.Bytes(r.guard.seed, withoutContext(c.Body)) || !time.Now().Before(s.until) {
+		!bytes.Equal(s.target, c.Target) || s.rest != maphash.Bytes(r.guard.seed, withoutContext(c.Body)) || !time.Now().Before(s.until) {
 		return nil
 	}
 	r.unstore(s)
