@@ -68,7 +68,7 @@ func (g *Gateway) newAdmin(registry prometheus.Gatherer) (*admin.Server, error) 
 
 // controls are what the admin listener does for those who may.
 func (g *Gateway) controls() map[string]func(context.Context, []byte) (any, error) {
-	all := admission.Controls(g.rooms)
+	all := admission.Controls(g.rooms, g.apps.Functions)
 	maps.Copy(all, g.letterControls())
 	return all
 }

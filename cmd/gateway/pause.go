@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +40,7 @@ a pause without an end nobody knows when that is, so every try costs one.`,
 			if !answer.Until.IsZero() {
 				until = "until " + answer.Until.UTC().Format(time.RFC3339)
 			}
-			return tellPause(cmd.OutOrStdout(), "pause: "+args[0]+" is paused "+until, answer)
+			return tellPause(cmd, "pause: "+args[0]+" is paused "+until, answer)
 		},
 	}
 	admin.add(cmd.Flags())
@@ -63,7 +63,7 @@ leaves those of its functions as they are.`,
 			if err != nil {
 				return err
 			}
-			return tellPause(cmd.OutOrStdout(), "resume: "+args[0]+" goes on", answer)
+			return tellPause(cmd, "resume: "+args[0]+" goes on", answer)
 		},
 	}
 	admin.add(cmd.Flags())
@@ -84,7 +84,11 @@ func (f *adminFlags) pause(ctx context.Context, e env, name string, request admi
 	return answer, nil
 }
 
-func tellPause(w io.Writer, what string, answer admission.PauseAnswer) error {
-	_, err := fmt.Fprintf(w, "%s; %s of %s wait now\n", what, counted(answer.Parked, "call"), answer.App)
+func tellPause(cmd *cobra.Command, what string, answer admission.PauseAnswer) error {
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s; %s of %s wait now\n", what, counted(answer.Parked, "call"), answer.App)
+	if answer.NotKept != "" {
+		_, warned := fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", cmd.Name(), answer.NotKept)
+		err = errors.Join(err, warned)
+	}
 	return err
 }

@@ -127,7 +127,8 @@ func (s *Server) status(c *fiber.Ctx) error {
 	return c.Send(append(body, '\n'))
 }
 
-// control runs one of the functions that change state.
+// control runs one of the functions that change state. An error that has a
+// method NotFound says with it that what was named is not there.
 func (s *Server) control(c *fiber.Ctx) error {
 	if !s.mayControl(c) {
 		return s.forbid(c)
@@ -137,10 +138,14 @@ func (s *Server) control(c *fiber.Ctx) error {
 		return fiber.ErrNotFound
 	}
 	result, err := do(c.Context(), append([]byte(nil), c.BodyRaw()...))
-	if err != nil {
-		return fiber.NewError(fiber.StatusBadRequest, err.Error())
+	var missing interface{ NotFound() bool }
+	switch {
+	case err == nil:
+		return c.JSON(result)
+	case errors.As(err, &missing) && missing.NotFound():
+		return s.problem(c, inngest.Problem{Detail: err.Error(), Status: fiber.StatusNotFound, Code: inngest.CodeUnknownPath})
 	}
-	return c.JSON(result)
+	return fiber.NewError(fiber.StatusBadRequest, err.Error())
 }
 
 // trusted lets those through who may control.

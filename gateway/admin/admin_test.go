@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -216,5 +217,22 @@ func TestControl_tellsWhatWasWrong(t *testing.T) {
 	resp, body := do(t, "POST", base+"/control/pause", "{}", nil)
 	if resp.StatusCode != 400 || !strings.Contains(body, `app \"shpo\" is not known`) {
 		t.Errorf("control = %d %s, want 400 with the reason", resp.StatusCode, body)
+	}
+}
+
+type notThere struct{}
+
+func (notThere) Error() string  { return `no app is called "shpo"` }
+func (notThere) NotFound() bool { return true }
+
+func TestControl_tellsWhatIsNotThere(t *testing.T) {
+	base := newServer(t, func(o *Options) {
+		o.Control = map[string]func(context.Context, []byte) (any, error){
+			"pause": func(context.Context, []byte) (any, error) { return nil, fmt.Errorf("pause: %w", notThere{}) },
+		}
+	})
+	resp, body := do(t, "POST", base+"/control/pause", "{}", nil)
+	if resp.StatusCode != 404 || !strings.Contains(body, `no app is called \"shpo\"`) {
+		t.Errorf("control = %d %s, want 404 with the reason", resp.StatusCode, body)
 	}
 }

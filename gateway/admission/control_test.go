@@ -18,7 +18,9 @@ func TestControls_pauseAndResumeWhatTheTargetNames(t *testing.T) {
 		}
 		rooms[app] = r
 	}
-	controls := Controls(rooms)
+	controls := Controls(rooms, func(app string) (string, []string) {
+		return "eu", map[string][]string{"shop/eu": {"eu-order", "eu-send-mail"}}[app]
+	})
 	for _, c := range []struct {
 		name, body string
 		app        string // with that many pauses afterwards
@@ -34,6 +36,12 @@ func TestControls_pauseAndResumeWhatTheTargetNames(t *testing.T) {
 		{"pause", `{"target":"mail/"}`, "mail", 0, `no app is called "mail/"`},
 		{"pause", `{"target":"mail","for_seconds":-1}`, "mail", 0, "not possible"},
 		{"pause", `{"target":"mail","for_seconds":1e300}`, "mail", 0, "not possible"},
+		{"pause", `{"target":"mial"}`, "mail", 0, `no app is called "mial"; there are: mail, shop, shop/eu`},
+		{"pause", `{"target":"mail","for_seconds":36000000}`, "mail", 0, "a pause of 10000h is not possible: 8784h is the longest, and 0 has no end"},
+		{"pause", `{"target":"shop/eu/send-mial"}`, "shop/eu", 2, `the app shop/eu has no function "send-mial"; there are: send-mail, order`},
+		{"pause", `{"target":"shop/eu/eu-send-mail"}`, "shop/eu", 3, ""},
+		{"pause", `{"target":"shop/eu/send-mail"}`, "shop/eu", 3, ""},
+		{"resume", `{"target":"shop/eu/send-mail"}`, "shop/eu", 2, ""},
 		{"pause", `mail`, "mail", 0, "not understood"},
 		{"resume", `{"target":"shop/bill"}`, "shop", 2, "shop/bill is not paused; paused are: shop, shop/order"},
 		{"resume", `{"target":"shop"}`, "shop", 1, ""},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,7 +24,8 @@ func (p *Pause) over(now time.Time) bool { return !p.Until.IsZero() && !p.Until.
 // Pause parks the calls of a function, or of the whole app if its name is empty,
 // until that time, or until [Room.Resume] if it is zero. Calls that the app has
 // already go on. The name is the function's id, with or without the app's
-// before it. An earlier pause of the same is replaced.
+// before it. An earlier pause of the same is replaced. After an error that is
+// [ErrNotKept] the pause is in force all the same.
 func (r *Room) Pause(function string, until time.Time) error {
 	now := r.opt.Now()
 	if !until.IsZero() && !until.After(now) {
@@ -31,7 +33,7 @@ func (r *Room) Pause(function string, until time.Time) error {
 	}
 	r.mu.Lock()
 	r.expirePauses()
-	i := slices.IndexFunc(r.pauses, func(p Pause) bool { return p.Function == function })
+	i := slices.IndexFunc(r.pauses, r.named(function))
 	switch {
 	case i >= 0:
 		r.pauses[i].Until = until
@@ -44,26 +46,46 @@ func (r *Room) Pause(function string, until time.Time) error {
 	r.applyPauses(now)
 	r.mu.Unlock()
 	r.opt.Log.Info("paused", "app", r.opt.App, "function", function, "until", until)
-	return r.save()
+	return r.keep("the pause is in force, but a restart would end it")
+}
+
+// named returns what picks the pauses of a function, whichever way it was named.
+func (r *Room) named(function string) func(Pause) bool {
+	short := strings.TrimPrefix(function, r.opt.App+"-")
+	return func(p Pause) bool { return strings.TrimPrefix(p.Function, r.opt.App+"-") == short }
 }
 
 // ErrNotPaused says that there is no such pause to end.
 var ErrNotPaused = errors.New("not paused")
 
+// ErrNotKept says that what was asked for is done, but could not be saved. That
+// is tried again.
+var ErrNotKept = errors.New("not kept")
+
+// keep saves what was changed, and says what it means that it cannot.
+func (r *Room) keep(meaning string) error {
+	err := r.save()
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s, because the state is %w: %w", meaning, ErrNotKept, err)
+}
+
 // Resume ends the pause of a function, or that of the whole app. The calls that
-// it kept are let go as after an outage: one, then more and more.
+// it kept are let go as after an outage: one, then more and more. After an error
+// that is [ErrNotKept] it has ended all the same.
 func (r *Room) Resume(function string) error {
 	r.mu.Lock()
 	r.expirePauses()
-	i := slices.IndexFunc(r.pauses, func(p Pause) bool { return p.Function == function })
+	i := slices.IndexFunc(r.pauses, r.named(function))
 	if i < 0 {
 		r.mu.Unlock()
 		return ErrNotPaused
 	}
-	r.endPauses(r.opt.Now(), func(p Pause) bool { return p.Function == function })
+	r.endPauses(r.opt.Now(), r.named(function))
 	r.mu.Unlock()
 	r.opt.Log.Info("resumed", "app", r.opt.App, "function", function)
-	return r.save()
+	return r.keep("the pause has ended, but a restart would begin it again")
 }
 
 // endPauses ends the pauses that which picks, and spreads what they kept.

@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +107,12 @@ func TestStatus_tellsWhatAPersonWantsToKnow(t *testing.T) {
 	got := w.Status()
 	if got[0].Synced.Before(before.Truncate(0)) {
 		t.Errorf("synced at %v", got[0].Synced)
+	}
+	if sdk, ids := w.Functions("js-app"); sdk != "go-app" || len(ids) != 3 || !strings.HasPrefix(ids[0], "go-app-") {
+		t.Errorf("functions of %q = %q, want three that begin with the name that the SDK has", sdk, ids)
+	}
+	if _, ids := w.Functions("other"); ids != nil {
+		t.Errorf("functions of an app that is not there = %q", ids)
 	}
 	got[0].Synced = time.Time{}
 	want := []Status{{App: "js-app", Path: "/api/shop", Mode: Passthrough, PublicURL: shopURL, InBand: true, Functions: 3, Server: DialectAuto}}

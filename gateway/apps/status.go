@@ -1,6 +1,9 @@
 package apps
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // A Status is what the registry knows of an app, for people.
 type Status struct {
@@ -25,6 +28,29 @@ func (r *Registry) Status() []Status {
 		all[i].PublicURL = r.PublicURL(a.ID)
 	}
 	return all
+}
+
+// Functions returns the ids of an app's functions in its last good manifest, as
+// calls have them, and what its SDK calls the app: that stands before them. There
+// are none while no manifest is known.
+func (r *Registry) Functions(id string) (sdk string, functions []string) {
+	a := r.byID[id]
+	if a == nil {
+		return "", nil
+	}
+	m := a.manifest()
+	if m == nil {
+		return "", nil
+	}
+	for _, text := range m.register.Functions {
+		var f struct {
+			ID string `json:"id"`
+		}
+		if json.Unmarshal(text, &f) == nil && f.ID != "" {
+			functions = append(functions, f.ID)
+		}
+	}
+	return m.register.AppName, functions
 }
 
 func (a *app) status() Status {
