@@ -59,6 +59,7 @@ func (a *answer) verdict(cl *call.Call) breaker.Outcome {
 // belongs to it until its end, and the context of the call bounds it as well.
 type stream struct {
 	trip    trip
+	use     uint64          // of the connection, for Abort
 	verdict breaker.Outcome // if it arrives whole
 	err     error           // how it ended
 	over    bool
@@ -81,6 +82,11 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	return n, s.err
 }
+
+// Abort ends a Read that waits for the app, now or later, by closing the
+// connection. Unlike all else here it may be called beside a Read; Close is still
+// due.
+func (s *stream) Abort() { s.trip.conn.abort(s.use, connCanceled) }
 
 // Close gives up what was not read, and the connection with it.
 func (s *stream) Close() error {

@@ -125,3 +125,28 @@ func TestStream_givesUpItsConnectionWhenClosedEarly(t *testing.T) {
 		}
 	})
 }
+
+func TestStream_canBeAbortedWhileItIsRead(t *testing.T) {
+	bubble(t, func(x *faultyapp.Exchange) bool {
+		return x.Send("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+	}, func(t *testing.T, u *Upstream, app *faultyapp.App) {
+		a, err := u.Do(t.Context(), post("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := make(chan error, 1)
+		go func() {
+			_, err := io.ReadAll(a.Stream)
+			read <- err
+		}()
+		synctest.Wait()
+		began := time.Now()
+		a.Stream.(interface{ Abort() }).Abort()
+		wantError(t, <-read, inngest.CodeCallCanceled)
+		a.Release()
+		synctest.Wait()
+		if s := u.Status()[0]; time.Since(began) != 0 || s.Connections != 0 || s.Calls != 0 || app.Open() != 0 {
+			t.Errorf("after %v %d connections, %d calls, %d open at the app", time.Since(began), s.Connections, s.Calls, app.Open())
+		}
+	})
+}

@@ -51,7 +51,7 @@ func (e *endpoint) take(ctx context.Context, ticket breaker.Ticket, cl *call.Cal
 		return nil, t.fail(err)
 	}
 	if s, ok := a.Stream.(*stream); ok {
-		s.trip, s.verdict = t, a.verdict(cl)
+		s.trip, s.use, s.verdict = t, use, a.verdict(cl)
 		return a, nil
 	}
 	t.complete(a.verdict(cl))

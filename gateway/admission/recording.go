@@ -23,22 +23,28 @@ var errLost = errors.New("the answer grew too large to be shared, and this calle
 // A recording is an answer that is still arriving. What has arrived is kept, so
 // that duplicates that come meanwhile get all of it. Whoever reads further than
 // the others reads from the app.
+//
+// The source belongs to who holds the token in pull: a reader for one Read, or
+// the leader, whose call the app has, when its own caller is gone (pump). Every
+// reader gives the token back before it closes. So the last one that closes has
+// the source to itself, and it alone releases inner.
 type recording struct {
 	room   *Room
 	inner  *call.Answer
 	source io.Reader
-	fn     *function
+	fn     *function // has a place at the app; nil when that is given back. With room.mu held
 	epoch  uint64
-	flight *flight // nil: nobody can join
+	flight *flight // nil: nobody can join. With room.mu held
 
-	pull chan struct{} // holds one; who has taken it reads from source
+	pull chan struct{} // holds one token
 
 	mu      sync.Mutex
-	kept    budget.Buffer
-	keeps   bool
-	arrived int64 // bytes in all; kept holds the last ones, or none
-	end     error // how the answer ended; nil: not yet
-	readers int
+	kept    budget.Buffer // the last bytes of what arrived
+	keeps   bool          // all that arrived is in kept; once false it stays so, and nobody can join
+	arrived int64         // bytes in all
+	end     error         // how the answer ended, after which the source is read no more; nil: not yet
+	readers int           // that have not closed, the leader included; 0 is for good
+	pumping bool          // the leader reads for the others alone
 }
 
 // stream makes a recording of an answer that is still arriving. The call keeps
@@ -90,7 +96,7 @@ func (rec *recording) answerFor(from *reader) *call.Answer {
 type reader struct {
 	rec    *recording
 	at     int64
-	leads  bool // its call is the one that the app has
+	leads  bool // its call is the one that the app has, which must last until the app is done with it
 	closed bool
 }
 
@@ -200,11 +206,17 @@ func (d *reader) Close() error {
 	rec.readers--
 	last := rec.readers == 0
 	ended := rec.end != nil
-	if last {
+	unwanted := rec.pumping && rec.readers == 1 && !ended
+	if last || unwanted {
 		rec.keeps = false
+	}
+	if last {
 		rec.end = cmp.Or(rec.end, io.ErrClosedPipe)
 	}
 	rec.mu.Unlock()
+	if unwanted {
+		rec.abort()
+	}
 	if !last {
 		return nil
 	}
@@ -218,25 +230,37 @@ func (d *reader) Close() error {
 
 // pump reads on for the others, as long as there are any.
 func (rec *recording) pump() {
-	var p []byte
-	for {
-		rec.mu.Lock()
-		alone := rec.readers == 1 || rec.end != nil
-		rec.mu.Unlock()
-		if alone {
-			return
-		}
-		if p == nil {
-			p = make([]byte, pumpSize)
-		}
+	if rec.alone() {
+		return
+	}
+	p := make([]byte, pumpSize)
+	for !rec.alone() {
 		<-rec.pull
-		rec.mu.Lock()
-		over := rec.end != nil
-		rec.mu.Unlock()
-		if !over {
+		if !rec.alone() { // as it was before this one waited for its turn
 			n, err := rec.source.Read(p)
 			rec.came(p[:n], err)
 		}
 		rec.give()
+	}
+}
+
+// alone tells whether nobody needs the leader any more. Then nobody can join.
+func (rec *recording) alone() bool {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if rec.end == nil && rec.readers > 1 {
+		rec.pumping = true
+		return false
+	}
+	if rec.end == nil {
+		rec.keeps = false
+	}
+	return true
+}
+
+// abort ends the Read that the leader waits in for nobody.
+func (rec *recording) abort() {
+	if source, ok := rec.source.(interface{ Abort() }); ok {
+		source.Abort()
 	}
 }

@@ -177,3 +177,71 @@ func sharesNoMore(t *testing.T, limit func(*Room)) {
 	}
 	second.answer.Release()
 }
+
+// silentBody is an answer of which no more arrives.
+type silentBody struct {
+	aborted chan struct{}
+	closed  bool
+}
+
+func (b *silentBody) Read([]byte) (int, error) {
+	<-b.aborted
+	return 0, io.ErrUnexpectedEOF
+}
+
+func (b *silentBody) Abort() { close(b.aborted) }
+
+func (b *silentBody) Close() error {
+	b.closed = true
+	return nil
+}
+
+func TestRecording_isGivenUpWhenTheLastFollowerLeavesTooAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := &silentBody{aborted: make(chan struct{})}
+		app := &fakeApp{step: func(*call.Call) (*call.Answer, error) {
+			a := answer("")
+			a.Status, a.Body, a.Stream, a.Length = 201, nil, body, -1
+			return a, nil
+		}}
+		r := newRoom(t, options(t, app))
+		first := <-send(r, newCall("run"))
+		second, third := <-send(r, newCall("run")), <-send(r, newCall("run"))
+		left := make(chan struct{})
+		go func() {
+			first.answer.Release()
+			close(left)
+		}()
+		synctest.Wait()
+		second.answer.Release()
+		synctest.Wait()
+		if s := r.Status(); s.Running != 1 || body.closed {
+			t.Errorf("%d calls run with one caller left, closed: %v; want one, open", s.Running, body.closed)
+		}
+		third.answer.Release()
+		synctest.Wait()
+		if s := r.Status(); s.Running != 0 || !body.closed || flights(r) != 0 || r.opt.Budget.Used() != 0 {
+			t.Errorf("%d calls run, stream closed: %v, %d flights, %d bytes; want all given up at once", s.Running, body.closed, flights(r), r.opt.Budget.Used())
+		}
+		<-left
+	})
+}
+
+// Between the break and the moment in which the room knows, a duplicate must not
+// join: it would get what has arrived and then the end of the one before it.
+func TestRecording_takesNobodyAfterItBroke(t *testing.T) {
+	for name, c := range map[string]struct {
+		rec   *recording
+		joins bool
+	}{
+		"arriving":       {&recording{keeps: true, readers: 1}, true},
+		"whole":          {&recording{keeps: true, readers: 1, end: io.EOF}, true},
+		"broken":         {&recording{keeps: true, readers: 1, end: io.ErrUnexpectedEOF}, false},
+		"not kept whole": {&recording{readers: 1}, false},
+		"closed by all":  {&recording{keeps: true}, false},
+	} {
+		if joined := c.rec.attach() != nil; joined != c.joins {
+			t.Errorf("%s: a duplicate joins: %v, want %v", name, joined, c.joins)
+		}
+	}
+}
