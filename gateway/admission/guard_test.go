@@ -202,7 +202,11 @@ func TestGuard_releasesAnAnswerAfterTheLastWhoGotIt(t *testing.T) {
 		r := newRoom(t, options(t, app))
 		first, second := send(r, newCall("run")), send(r, newCall("run"))
 		a, b := <-first, <-second
-		a.answer.Set("X-Mine", "1") // who gets it may change its fields
+		a.answer.Fields[0].Value = []byte("changed") // who gets it may change its fields
+		if v := string(b.answer.Fields[0].Value); v != "js:v4" {
+			t.Errorf("the other's field is %q", v)
+		}
+		a.answer.Set("X-Mine", "1")
 		a.answer.Del(inngest.HeaderSDK)
 		a.answer.Release()
 		if freed.Load() != 0 || !b.answer.FromSDK() || b.answer.Has("X-Mine") {
@@ -226,6 +230,62 @@ func TestGuard_off(t *testing.T) {
 		wantAnswer(t, <-second)
 		if n := len(app.seen()); n != 2 {
 			t.Errorf("the app had %d calls, want 2", n)
+		}
+	})
+}
+
+func TestGuard_letsAFollowerTakeThePlaceOfTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := &fakeApp{open: true, step: takes(time.Second)}
+		o := options(t, app)
+		o.Concurrency = Concurrency{Min: 1, Max: 1}
+		r := newRoom(t, o)
+		send(r, newCall("before"))
+		time.Sleep(time.Millisecond)
+		var gone [2]atomic.Bool
+		var all []<-chan result
+		for i := range 3 { // one after the other hangs up
+			c := newCall("repeated")
+			if i < 2 {
+				c.Gone = gone[i].Load
+			}
+			all = append(all, send(r, c))
+			time.Sleep(time.Second)
+			send(r, newCall(fmt.Sprint("after-", i)))
+		}
+		for i := range gone {
+			gone[i].Store(true)
+			time.Sleep(3 * time.Second)
+			refusal(t, <-all[i])
+		}
+		app.set(func(a *fakeApp) { a.open = false })
+		wantAnswer(t, <-all[2])
+		time.Sleep(10 * time.Second)
+		if got, want := fmt.Sprint(app.seen()), "[before repeated after-0 after-1 after-2]"; got != want {
+			t.Errorf("the app had %s, want %s", got, want)
+		}
+	})
+}
+
+func TestGuard_shedsMoreCopiesThanMayWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := &fakeApp{step: takes(10 * time.Second)}
+		r := newRoom(t, options(t, app))
+		var all []<-chan result
+		for range 1 + maxJoined {
+			all = append(all, send(r, newCall("run")))
+			synctest.Wait()
+		}
+		e := refusal(t, <-send(r, newCall("run")))
+		want := "The call was repeated, and 64 copies of it wait for one answer of the app shop already; nothing of this one reached the app."
+		if e.Code != inngest.CodeWaitingRoomFull || e.Limit != "64" || e.Detail != want {
+			t.Errorf("error = %+v, want: %s", e, want)
+		}
+		for _, one := range all {
+			wantAnswer(t, <-one)
+		}
+		if n := len(app.seen()); n != 1 {
+			t.Errorf("the app had %d calls, want 1", n)
 		}
 	})
 }

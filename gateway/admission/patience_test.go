@@ -2,11 +2,13 @@ package admission
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/call"
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // memory is a store.
@@ -144,6 +146,144 @@ func TestPatience_isPinnedByConfiguration(t *testing.T) {
 		arrive(r, 10*time.Second, time.Minute)
 		if got := r.Status(); got.WaitSeconds != 20 || got.WaitLearnt {
 			t.Errorf("calls are parked for %v s, want 20 as configured", got.WaitSeconds)
+		}
+	})
+}
+
+// die is when callers hung up, all at once.
+type die struct{ at atomic.Pointer[time.Time] }
+
+func (d *die) now() { t := time.Now(); d.at.Store(&t) }
+
+// call is one whose caller goes then, however long it has waited.
+func (d *die) call(run string) *call.Call {
+	c := newCall(run)
+	c.Gone = func() bool { at := d.at.Load(); return at != nil && !c.Received.After(*at) }
+	return c
+}
+
+// A server that restarts gives up all its calls at one time: those that it sent
+// together are of one age, and that means nothing.
+func TestPatience_ignoresARestartOfTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(t, learning(t, &fakeApp{open: true}, &memory{}))
+		var server die
+		for restart := range 3 {
+			time.Sleep(10 * time.Minute)
+			for i := range 30 { // in three bursts
+				send(r, server.call(fmt.Sprint(restart, "-", i)))
+				if i%10 == 9 {
+					time.Sleep(7 * time.Second)
+				}
+			}
+			server.now()
+			time.Sleep(5 * time.Second)
+			if s := r.Status(); s.WaitSeconds != 50 || s.Parked != 0 {
+				t.Errorf("after %d restarts of the server calls are parked for %v s, %d still are; want 50 s, none", restart+1, s.WaitSeconds, s.Parked)
+			}
+		}
+	})
+}
+
+func TestPatience_doesNotFollowCallersOfWhichOthersOutlastThem(t *testing.T) {
+	for name, between := range map[string]func(*testing.T, *Room, int){
+		"to the end of their wait": func(t *testing.T, r *Room, i int) {
+			c := newCall(fmt.Sprint("stays-", i))
+			c.Identity.Attempt = 4 // no canary
+			if e := refusal(t, <-send(r, c)); e.Code != inngest.CodeUpstreamOpen {
+				t.Errorf("code = %s", e.Code)
+			}
+		},
+		"and are waiting now": func(_ *testing.T, r *Room, i int) {
+			if i == 0 {
+				send(r, newCall("stays"))
+				time.Sleep(5 * time.Second)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRoom(t, learning(t, &fakeApp{open: true}, &memory{}))
+				for i := range 3 {
+					between(t, r, i)
+					refusal(t, <-send(r, impatient(fmt.Sprint(i), 10*time.Second)))
+				}
+				if got := r.Status().WaitSeconds; got != 50 {
+					t.Errorf("calls are parked for %v s, want 50", got)
+				}
+			})
+		})
+	}
+}
+
+func TestPatience_forgetsCallersThatGaveUpLongAgo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(t, learning(t, &fakeApp{open: true}, &memory{}))
+		for i := range 3 {
+			refusal(t, <-send(r, impatient(fmt.Sprint(i), 10*time.Second)))
+			time.Sleep(40 * time.Minute)
+		}
+		if got := r.Status().WaitSeconds; got != 50 {
+			t.Errorf("calls are parked for %v s, want 50", got)
+		}
+	})
+}
+
+// Three callers that gave up by chance cost a short wait for minutes, not a day.
+func TestPatience_recoversWithinMinutesFromALimitThatWasTooLow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := &memory{}
+		r := newRoom(t, learning(t, &fakeApp{open: true}, kept))
+		for i := range 3 {
+			refusal(t, <-send(r, impatient(fmt.Sprint(i), 20*time.Second)))
+		}
+		if s := r.Status(); s.WaitSeconds != 17 || s.Cut < 20 || s.Cut > 21 || !s.WaitLearnt {
+			t.Errorf("status = %+v, want 17 s, as callers gave up after 20 s", s)
+		}
+		arrive(r, 2*time.Hour, 20*time.Minute)
+		if s := r.Status(); s.WaitSeconds < 200 || s.Cut != 0 {
+			t.Errorf("20 min later calls are parked for %v s, callers gave up after %v s; want minutes, and that they did not", s.WaitSeconds, s.Cut)
+		}
+	})
+}
+
+// The canary is the oldest of those that a restart of the server takes along.
+func TestPatience_sendsAnotherCanaryAfterOneThatWentWithAllOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(t, learning(t, &fakeApp{open: true}, &memory{}))
+		var server die
+		for i := range 60 {
+			send(r, server.call(fmt.Sprint(i)))
+			time.Sleep(time.Second)
+		}
+		server.now()
+		time.Sleep(2 * time.Second)
+		if s := r.Status(); s.WaitSeconds != 50 || s.Cut != 0 || s.Parked != 0 {
+			t.Errorf("status = %+v, want nothing learnt", s)
+		}
+		arrive(r, 2*time.Hour, 10*time.Minute)
+		if got := r.Status().WaitSeconds; got < 75 {
+			t.Errorf("10 min later calls are parked for %v s, want that it was learnt", got)
+		}
+	})
+}
+
+// The caller went in the second before the end: nobody has looked yet.
+func TestPatience_learnsNothingFromACanaryWhoseCallerIsGoneAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(t, learning(t, &fakeApp{open: true}, &memory{}))
+		time.Sleep(300 * time.Millisecond)
+		c := newCall("run")
+		var gone atomic.Bool
+		c.Gone = gone.Load
+		w := &waiter{polled: polled{call: c}, began: time.Now().Add(-70 * time.Second), canary: true}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.patience.canary = w
+		gone.Store(true)
+		r.learn(w, time.Now())
+		if r.patience.limit != 50*time.Second || r.patience.canary != nil {
+			t.Errorf("the limit is %v, the canary %v; want 50 s and none", r.patience.limit, r.patience.canary)
 		}
 	})
 }

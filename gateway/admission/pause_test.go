@@ -178,3 +178,120 @@ func TestFile_setsDamageAside(t *testing.T) {
 		t.Errorf("set aside: %v, want the damaged file", aside)
 	}
 }
+
+// Run looks once a second where nothing waits. A call that comes before that
+// finds the pause over all the same.
+func TestPause_isOverForACallThatComesRightAfterIt(t *testing.T) {
+	for _, paused := range []string{"", "f"} {
+		synctest.Test(t, func(t *testing.T) {
+			o := options(t, &fakeApp{})
+			o.Wait.Max = 0
+			r := newRoom(t, o)
+			time.Sleep(500 * time.Millisecond)
+			until := time.Now().Add(3300 * time.Millisecond)
+			if err := r.Pause(paused, until); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3299 * time.Millisecond)
+			if e := refusal(t, <-send(r, newCall("before"))); e.Code != inngest.CodePaused {
+				t.Errorf("code before the end of the pause = %s, want paused", e.Code)
+			}
+			time.Sleep(time.Millisecond)
+			wantAnswer(t, <-send(r, newCall("after")))
+			if s := r.Status(); s.State != "open" || len(s.Pauses) != 0 {
+				t.Errorf("status = %+v, want an open room without pauses", s)
+			}
+		})
+	}
+}
+
+func TestPause_thatEndsInTheMomentOfTheRefusalIsToldAsThat(t *testing.T) {
+	for paused, want := range map[string]string{
+		"":  "The app shop was paused until 00:00:20 UTC, and this call's turn had not come; the call was parked for 20 s (apps[].wait.max), nothing of it reached the app.",
+		"f": "The function f of the app shop was paused until 00:00:20 UTC, and this call's turn had not come; the call was parked for 20 s (apps[].wait.max), nothing of it reached the app.",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			o := options(t, &fakeApp{})
+			o.Wait.Max = 20 * time.Second
+			r, err := New(o) // nobody runs it: nobody looks
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Pause(paused, time.Now().Add(20*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			parked := send(r, newCall("run"))
+			time.Sleep(20 * time.Second)
+			r.eachSecond(time.Now())
+			e := refusal(t, <-parked)
+			if e.Code != inngest.CodePaused || e.Detail != want || e.RetryAfter < 0 || e.RetryAfter > spreadAfter {
+				t.Errorf("error = %v, to be called again in %v; want at once or a little later: %s", e, e.RetryAfter, want)
+			}
+		})
+	}
+}
+
+// All that a pause kept away would come back at its end.
+func TestPause_spreadsWhatComesBackAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(t, &fakeApp{})
+		o.Wait.Max = 0
+		r := newRoom(t, o)
+		if err := r.Pause("", time.Now().Add(10*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		seconds := map[int]int{}
+		for i := range 600 {
+			e := refusal(t, <-send(r, newCall(fmt.Sprint(i))))
+			if e.RetryAfter < 10*time.Minute || e.RetryAfter > 11*time.Minute {
+				t.Fatalf("to be called again in %v, want within a tenth after the pause", e.RetryAfter)
+			}
+			seconds[int(e.RetryAfter/time.Second)]++
+		}
+		if len(seconds) < 50 {
+			t.Errorf("600 calls come back in %d different seconds, want about 60", len(seconds))
+		}
+	})
+}
+
+// fullDisk is a store that cannot save for a while.
+type fullDisk struct {
+	memory
+	full  bool
+	tries int
+}
+
+func (d *fullDisk) Save(s State) error {
+	d.tries++
+	if d.full {
+		return errors.New("no space left on device")
+	}
+	return d.memory.Save(s)
+}
+
+func TestPause_thatCannotBeKeptIsInForceAndIsKeptLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &fullDisk{full: true}
+		o := options(t, &fakeApp{})
+		o.Store = disk
+		r := newRoom(t, o)
+		controls := Controls(map[string]*Room{"shop": r}, func(string) (string, []string) { return "", nil })
+		got, err := controls["pause"](t.Context(), []byte(`{"target":"shop"}`))
+		a, ok := got.(PauseAnswer)
+		want := `the pause is in force, but a restart would end it, because the state is not kept: keep the state of app "shop": no space left on device`
+		if err != nil || !ok || a.NotKept != want || r.Status().State != "paused" {
+			t.Errorf("pause = %+v, %v in state %s; want it in force, and: %s", got, err, r.Status().State, want)
+		}
+		time.Sleep(time.Minute)
+		if disk.tries < 3 || disk.tries > 8 {
+			t.Errorf("%d tries to save in a minute, want some", disk.tries)
+		}
+		r.saving.Lock()
+		disk.full = false
+		r.saving.Unlock()
+		time.Sleep(time.Minute)
+		if len(disk.state.Pauses) != 1 || disk.saves != 1 {
+			t.Errorf("kept %d times: %+v, want the pause, once", disk.saves, disk.state)
+		}
+	})
+}

@@ -41,6 +41,9 @@ func TestReplay_givesAnUndeliveredAnswerToTheNextCall(t *testing.T) {
 		"the run has moved":             {next: nth(2, `"a":{}`), calls: 2},
 		"too late":                      {next: nth(2, ""), wait: time.Minute, calls: 2},
 		"the next attempt":              {next: func() *call.Call { c := nth(2, ""); c.Identity.Attempt = 1; return c }(), calls: 2},
+		"another step":                  {next: func() *call.Call { c := nth(2, ""); c.Identity.StepID = "other"; return c }(), calls: 2},
+		"another function":              {next: func() *call.Call { c := nth(2, ""); c.Identity.FunctionID = "other"; return c }(), calls: 2},
+		"another target, not signed":    {next: func() *call.Call { c := nth(2, ""); c.Target = []byte("/api/inngest?fnId=other"); return c }(), calls: 2},
 		"another run with the same job": {next: func() *call.Call { c := nth(1, ""); c.Identity.RunID = "other"; return c }(), calls: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,4 +127,27 @@ func TestReplay_keepsNoErrorsAndNoForeignAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The sweep that drops answers runs once a second only.
+func TestReplay_givesNothingThatIsTooOldAndNotSweptYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := &fakeApp{}
+		r, err := New(replaying(t, app)) // nobody runs it: nobody sweeps
+		if err != nil {
+			t.Fatal(err)
+		}
+		(<-send(r, newCall("run"))).answer.Release()
+		time.Sleep(time.Minute)
+		if r.Status().KeptBytes == 0 {
+			t.Fatal("nothing is kept")
+		}
+		next := <-send(r, newCall("run"))
+		wantAnswer(t, next)
+		next.answer.Release()
+		if n := len(app.seen()); n != 2 {
+			t.Errorf("the app had %d calls, want 2", n)
+		}
+		r.Drain()
+	})
 }
