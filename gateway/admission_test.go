@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -78,4 +79,25 @@ func TestAdmission_pausesAndResumes(t *testing.T) {
 	if a := await(t, "the answer", got); a.status != http.StatusPartialContent {
 		t.Errorf("answer = %d %s", a.status, a.body)
 	}
+}
+
+// What refuses a call names the settings of what the call is for.
+func TestAdmission_namesTheSettingsOfFunctionApps(t *testing.T) {
+	server := serveHTTP(t, answerStep)
+	r := start(t, load(t, fmt.Sprintf("inngest: {api_url: %q, event_url: %q}\nfunction_apps: [{id: jobs, path: /jobs, wait: {max: 0s}}]\nfunctions: [{id: hello, triggers: [{event: a}], endpoint: %q}]\n",
+		server, server, server)))
+	r.control(t, "pause", admission.PauseRequest{Target: "jobs"}, nil)
+	a := callApp(t, urlOf(r.listeners.inngest)+"/jobs", recorded.SigningKey)
+	if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "not parked (function_apps[].wait.max)") {
+		t.Errorf("answer = %d %s, want that it names the setting", a.status, a.body)
+	}
+}
+
+func TestAdmission_pausesNoFunctionThatTheAppDoesNotHave(t *testing.T) {
+	r := start(t, load(t, oneApp(serveHTTP(t, answerStep), serveHTTP(t, answerStep), "")))
+	a, err := ask(nil, http.MethodPost, "http://"+r.AdminAddr()+"/control/pause", nil, `{"target":"shpo"}`)
+	if err != nil || a.status != http.StatusNotFound || !strings.Contains(a.body, `no app is called \"shpo\"; there are: shop`) {
+		t.Errorf("pause of an app that is not there = %d %s, %v; want 404", a.status, a.body, err)
+	}
+	r.control(t, "pause", admission.PauseRequest{Target: "shop/anything"}, nil) // no manifest is known
 }

@@ -42,7 +42,10 @@
 // call at a time whose wait is over is the canary and stays for half as long
 // again. If its caller is still there at the end, the limit follows, up to 4
 // minutes; if it hung up, that is remembered for a day. Callers that give up
-// sooner than the limit, three in a row at the same age, lower it.
+// sooner than the limit, at three times and yet at the same age, lower it, if
+// nobody waited for longer: that is a balancer. A server that restarts gives up
+// calls of any age at one time. After that the next canary goes in five minutes.
+// Where no call ever waits, gate and ramp turn none away (shed.go).
 //
 // # How many calls the app has
 //

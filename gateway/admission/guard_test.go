@@ -242,24 +242,25 @@ func TestGuard_letsAFollowerTakeThePlaceOfTheFirst(t *testing.T) {
 		r := newRoom(t, o)
 		send(r, newCall("before"))
 		time.Sleep(time.Millisecond)
-		var gone [2]atomic.Bool
-		var all []<-chan result
-		for i := range 3 { // one after the other hangs up
+		var gone [4]atomic.Bool
+		repeat := func(i int) <-chan result {
 			c := newCall("repeated")
-			if i < 2 {
-				c.Gone = gone[i].Load
-			}
-			all = append(all, send(r, c))
+			c.Gone = gone[i].Load
+			return send(r, c)
+		}
+		last := repeat(0)
+		for i := range 3 { // each is repeated, and then hangs up
 			time.Sleep(time.Second)
 			send(r, newCall(fmt.Sprint("after-", i)))
-		}
-		for i := range gone {
+			time.Sleep(time.Second)
+			next := repeat(i + 1)
+			synctest.Wait()
 			gone[i].Store(true)
-			time.Sleep(3 * time.Second)
-			refusal(t, <-all[i])
+			refusal(t, <-last)
+			last = next
 		}
 		app.set(func(a *fakeApp) { a.open = false })
-		wantAnswer(t, <-all[2])
+		wantAnswer(t, <-last)
 		time.Sleep(10 * time.Second)
 		if got, want := fmt.Sprint(app.seen()), "[before repeated after-0 after-1 after-2]"; got != want {
 			t.Errorf("the app had %s, want %s", got, want)
