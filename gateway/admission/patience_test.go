@@ -287,3 +287,20 @@ func TestPatience_learnsNothingFromACanaryWhoseCallerIsGoneAtTheEnd(t *testing.T
 		}
 	})
 }
+
+// Whether somebody is there who cannot be looked for is not known: it proves
+// nothing against a cut.
+func TestPatience_takesNobodyForPatientOfWhomNothingIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(t, learning(t, &fakeApp{open: true}, &memory{}))
+		for i := range 3 {
+			c := newCall(fmt.Sprint("unknown-", i))
+			c.Gone = nil
+			refusal(t, <-send(r, c))
+			refusal(t, <-send(r, impatient(fmt.Sprint(i), 10*time.Second)))
+		}
+		if got := r.Status().WaitSeconds; got != 8 {
+			t.Errorf("calls are parked for %v s, want a little less than 10", got)
+		}
+	})
+}

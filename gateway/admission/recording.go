@@ -39,7 +39,7 @@ type recording struct {
 	pull chan struct{} // holds one token
 
 	mu      sync.Mutex
-	kept    budget.Buffer // the last bytes of what arrived
+	kept    budget.Buffer // what arrived, where keeps
 	keeps   bool          // all that arrived is in kept; once false it stays so, and nobody can join
 	arrived int64         // bytes in all
 	end     error         // how the answer ended, after which the source is read no more; nil: not yet
