@@ -65,7 +65,7 @@ func TestMatrix_aThousandCallsTakeAHandfulOfConnections(t *testing.T) {
 			s := startServer(t, devserver.Register, productionKey)
 			app, gw := startBehindGateway(t, s, sdk, "passthrough")
 			syncSigned(t, s, gw)
-			before := app.connections()
+			before, began := app.connections(), time.Now()
 			var wg sync.WaitGroup
 			for range workers {
 				wg.Go(func() {
@@ -78,8 +78,10 @@ func TestMatrix_aThousandCallsTakeAHandfulOfConnections(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if n := app.connections() - before; n > handful {
-				t.Errorf("%d calls took %d connections, want at most %d", total, n, handful)
+			// One in two seconds tells whether the app still listens.
+			most := handful + int(time.Since(began)/(2*time.Second))
+			if n := app.connections() - before; n > most {
+				t.Errorf("%d calls took %d connections, want at most %d", total, n, most)
 			}
 		})
 	}
