@@ -55,7 +55,7 @@ func New(o Options) (*Server, error) {
 		BodyLimit:                    1,
 		DisablePreParseMultipartForm: true,
 		DisableDefaultContentType:    true,
-		Concurrency:                  o.MaxConnections + turnedAway,
+		Concurrency:                  o.MaxConnections + 2*turnedAway, // a connection's goroutine ends a moment after it
 		ReadBufferSize:               o.MaxHead,
 		ReadTimeout:                  o.HeadTimeout,
 		IdleTimeout:                  o.IdleTimeout,
@@ -77,7 +77,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if s.open.refusing() {
 		return ln.Close()
 	}
-	if err := s.app.Listener(limitListener{ln, &s.conns, s.opts.MaxConnections}); err != nil {
+	if err := s.app.Listener(s.limit(ln)); err != nil {
 		return fmt.Errorf("apps listener %s: %w", ln.Addr(), err)
 	}
 	return nil

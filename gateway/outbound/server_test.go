@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -60,6 +61,48 @@ func TestServer_turnsAwayConnectionsOverTheLimit(t *testing.T) {
 	held[0].Close()
 	for res.StatusCode != 200 { // as soon as the server has noticed
 		res, _ = l.do(t, "GET", "/v1/events", "")
+	}
+}
+
+// Connections that say nothing do not keep others from being told for long.
+func TestServer_answersAllThatAreFarOverTheLimit(t *testing.T) {
+	d := newInngest(t, nil)
+	o := options(t, d.url, apps.Strip)
+	o.MaxConnections, o.HeadTimeout = 1, time.Minute
+	l := serve(t, o)
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(l.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	first := dial()
+	var over []net.Conn
+	for range turnedAway {
+		over = append(over, dial())
+	}
+	res, err := http.ReadResponse(bufio.NewReader(dial()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || res.StatusCode != 503 || !res.Close {
+		t.Errorf("answer = %d %s, %v; want 503 and the end", res.StatusCode, body, err)
+	}
+	checkRefusal(t, res, string(body), false)
+	for _, conn := range over {
+		if text, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 408") {
+			t.Errorf("a silent connection over the limit got %q, %v; want 408 and the end", text, err)
+		}
+	}
+	if _, err := io.WriteString(first, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if res, err = http.ReadResponse(bufio.NewReader(first), nil); err != nil || res.StatusCode != 200 {
+		t.Errorf("the connection within the limit: %v, %v; want 200", res, err)
 	}
 }
 
