@@ -47,6 +47,10 @@ func newCrowd(tb testing.TB, address, request string, each int) *crowd {
 		"half a head":      func(c net.Conn) { io.WriteString(c, head[:len(head)/2]) },
 		"half a body":      func(c net.Conn) { io.WriteString(c, head+"\r\n\r\n"+body[:len(body)/2]) },
 		"a head, bytewise": func(conn net.Conn) { drip(conn, head, c.over) },
+		"a body, bytewise": func(conn net.Conn) {
+			io.WriteString(conn, head+"\r\n\r\n")
+			drip(conn, body, c.over)
+		},
 	}
 	c.ended = make(chan string, len(c.kinds)*each)
 	opened := make(chan struct{}, len(c.kinds)*each)

@@ -102,14 +102,11 @@ func (s *server) comeBack() {
 // URL, and which events start it.
 func (s *server) register(app, event, url string) {
 	s.tb.Helper()
-	body := fmt.Sprintf(`{"url":%q,"deployType":"ping","framework":"express","appName":%q,"sdk":"js:v4.24.0","v":"0.1",
-		"functions":[{"id":"%s-work","name":"work","triggers":[{"event":%q}],"steps":{"step":{"id":"step","name":"step",
-		"runtime":{"type":"http","url":"%s?fnId=%s-work&stepId=step"},"retries":{"attempts":15}}}}]}`, url, app, app, event, url, app)
 	key, err := signature.ParseKey(recorded.SigningKey)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	req, err := http.NewRequest(http.MethodPost, s.url()+"/fn/register", strings.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, s.url()+"/fn/register", strings.NewReader(registration(app, event, url)))
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -122,6 +119,13 @@ func (s *server) register(app, event, url string) {
 	if text, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || err != nil {
 		s.tb.Fatalf("register = %d %s, %v", resp.StatusCode, text, err)
 	}
+}
+
+// registration is what an app with one function registers.
+func registration(app, event, url string) string {
+	return fmt.Sprintf(`{"url":%q,"deployType":"ping","framework":"express","appName":%q,"sdk":"js:v4.24.0","v":"0.1",
+		"functions":[{"id":"%s-work","name":"work","triggers":[{"event":%q}],"steps":{"step":{"id":"step","name":"step",
+		"runtime":{"type":"http","url":"%s?fnId=%s-work&stepId=step"},"retries":{"attempts":15}}}}]}`, url, app, app, event, url, app)
 }
 
 // begin starts n runs of an app's function.
