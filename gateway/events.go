@@ -102,8 +102,10 @@ func (g *Gateway) newDrainer() (*deliver.Drainer, error) {
 		Concurrency: c.Spool.Concurrency,
 		MaxEvents:   c.Limits.Events, // nobody waits for these, and the way to Inngest may be long
 		Backoff:     deliver.Backoff{Min: c.Delivery.BackoffMin, Max: c.Delivery.BackoffMax},
+		SetBack:     deliver.Backoff{Min: spoolSetBackMin, Max: spoolSetBackMax},
+		MaxSetBack:  spoolSetBack,
 		MaxAge:      c.Spool.MaxAge,
-		Extend:      c.Delivery.Timeout / 2,
+		Extend:      spoolExtend,
 		Look:        backlogLook,
 		Now:         g.now,
 		Metrics:     g.metrics.Deliver,

@@ -34,6 +34,8 @@ type spoolStatus struct {
 	Events         int64     `json:"events"`
 	Bytes          int64     `json:"bytes"`
 	Oldest         time.Time `json:"oldest,omitzero"`
+	SetBackRecords int       `json:"set_back_records"` // get no clear answer while others are taken
+	SetBackEvents  int       `json:"set_back_events"`
 	DeadLetters    int64     `json:"dead_letters"`
 	DeadBytes      int64     `json:"dead_letter_bytes"`
 	DamagedFiles   int64     `json:"damaged_files"` // since the start; copies are in state_dir/spool/aside
@@ -62,6 +64,8 @@ func (g *Gateway) spoolStatus() *spoolStatus {
 	s := &spoolStatus{
 		Open: g.spoolOpen.Load(), DamagedFiles: stats.DamagedFiles, DamagedRecords: stats.DamagedRecords, Expired: stats.Expired,
 	}
+	drained := g.drainer.Status()
+	s.SetBackRecords, s.SetBackEvents = drained.SetBackRecords, drained.SetBackEvents
 	if !s.Open {
 		s.Error = "not open yet; see the log"
 		return s

@@ -17,9 +17,21 @@ const (
 	spoolOpTimeout = 10 * time.Second
 	spoolMinFree   = 64 << 20 // bytes of the disk that removing what was delivered can use
 	spoolSweep     = 10 * time.Second
-	spoolInFlight  = 80                     // records of one destination handed out at once: small ones are sent together
-	spoolRetryMin  = 200 * time.Millisecond // between attempts to open it
-	spoolRetryMax  = 10 * time.Second
+	// What a gateway holds of an external spool goes to another one when nothing
+	// was heard of it for so long. It is heard of four times in that time, so a
+	// gateway or a network has to stand still for seconds before an event goes out
+	// twice (with the same id).
+	spoolAckWait  = 6 * time.Second
+	spoolExtend   = spoolAckWait / 4
+	spoolInFlight = 80 // records of one destination handed out at once: small ones are sent together
+	// Records of one destination that wait because they get no clear answer while
+	// others are taken, and for how long. That is from the time of a blip to that of
+	// an operator.
+	spoolSetBack    = 1000
+	spoolSetBackMin = time.Second
+	spoolSetBackMax = 5 * time.Minute
+	spoolRetryMin   = 200 * time.Millisecond // between attempts to open it
+	spoolRetryMax   = 10 * time.Second
 )
 
 // newSpool returns nil where the configuration has no place for a spool.
@@ -32,8 +44,9 @@ func newSpool(c *config.Config, now func() time.Time, log *slog.Logger) (*spool.
 		MaxBytes:    int64(s.MaxBytes),
 		MinFree:     spoolMinFree,
 		MaxAge:      s.MaxAge,
-		AckWait:     2*c.Events.Delivery.Timeout + spoolOpTimeout,
+		AckWait:     spoolAckWait,
 		MaxInFlight: spoolInFlight,
+		MaxDelayed:  spoolSetBack,
 		OpTimeout:   spoolOpTimeout,
 		Sweep:       spoolSweep,
 		Now:         now,

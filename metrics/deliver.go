@@ -13,6 +13,8 @@ type Deliver struct {
 	Up         *prometheus.GaugeVec     // {environment}; 1 while the breaker is closed
 
 	Drained     *prometheus.CounterVec // {environment}; events that left the spool for Inngest
+	SetBack     *prometheus.CounterVec // {environment}; records
+	Doubtful    *prometheus.GaugeVec   // {}; events of records that are set back
 	DeadLetters *prometheus.CounterVec // {reason}; events; reason: refused, too_old, unreadable
 	Backlog     *prometheus.GaugeVec   // {}; records
 	Waiting     *prometheus.GaugeVec   // {}; events
@@ -34,6 +36,8 @@ func newDeliver(reg prometheus.Registerer) *Deliver {
 		Up:         f.gauge("up", "1 while batches are tried at the environment's event API, 0 while its breaker is not closed.", "environment"),
 
 		Drained:     f.counter("drained_events_total", "Events of the spool that Inngest took.", "environment"),
+		SetBack:     f.counter("set_back_records_total", "Batches of the spool that were set back because they got no clear answer while others were taken.", "environment"),
+		Doubtful:    f.gauge("set_back_events", "Events that get no clear answer while others are taken, and wait for their next try."),
 		DeadLetters: f.counter("dead_letter_events_total", "Events that became dead letters, by reason.", "reason"),
 		Backlog:     f.gauge("backlog_records", "Batches in the spool."),
 		Waiting:     f.gauge("backlog_events", "Events in the spool."),

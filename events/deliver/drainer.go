@@ -36,7 +36,9 @@ type DrainerOptions struct {
 	MaxEvents   int              // in one POST of several records, > 0
 	Backoff     Backoff          // of one destination
 	MaxAge      time.Duration    // a batch that is still tried after so long in the spool becomes a dead letter, > 0
-	Extend      time.Duration    // how often a batch on its way is claimed again, well below the spool's AckWait, > 0
+	SetBack     Backoff          // of a batch that gets no clear answer while others are taken
+	MaxSetBack  int              // batches of one lane that are set back at the same time, > 0; the spool gives out others beside them
+	Extend      time.Duration    // how often batches are claimed again, well below the spool's AckWait, > 0
 	Look        time.Duration    // how often the backlog is measured, > 0
 	Now         func() time.Time // what MaxAge is measured with
 	Metrics     *metrics.Deliver
@@ -55,6 +57,10 @@ func (o DrainerOptions) check() error {
 		return fmt.Errorf("deliver: MaxEvents is %d, must be above 0", o.MaxEvents)
 	case o.Backoff.Min <= 0 || o.Backoff.Max < o.Backoff.Min:
 		return fmt.Errorf("deliver: Backoff is from %v to %v, must be above 0 and rise", o.Backoff.Min, o.Backoff.Max)
+	case o.SetBack.Min <= 0 || o.SetBack.Max < o.SetBack.Min:
+		return fmt.Errorf("deliver: SetBack is from %v to %v, must be above 0 and rise", o.SetBack.Min, o.SetBack.Max)
+	case o.MaxSetBack <= 0:
+		return fmt.Errorf("deliver: MaxSetBack is %d, must be above 0", o.MaxSetBack)
 	case o.MaxAge <= 0:
 		return fmt.Errorf("deliver: MaxAge is %v, must be above 0", o.MaxAge)
 	case o.Extend <= 0:
@@ -80,7 +86,14 @@ type Drainer struct {
 	quiet   map[string]*quiet // by line
 	status  DrainStatus
 	blocked map[string]Blocked // by lane
+	setBack map[string]setBack // by record id
 	drained int64              // events
+}
+
+// setBack is a record that was set back.
+type setBack struct {
+	events int
+	due    time.Time // when it comes again
 }
 
 // DrainStatus is how the spool is doing.
@@ -89,6 +102,9 @@ type DrainStatus struct {
 	Backlog spool.Backlog
 	Rate    float64 // events a second that Inngest took between the last two looks
 	Blocked []Blocked
+
+	// What gets no clear answer while others are taken: it was set back.
+	SetBackRecords, SetBackEvents int
 }
 
 // Blocked is a destination whose oldest batch Inngest does not take now.
@@ -104,7 +120,7 @@ func NewDrainer(o DrainerOptions) (*Drainer, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	return &Drainer{o: o, slots: make(chan struct{}, o.Concurrency), quiet: map[string]*quiet{}, blocked: map[string]Blocked{}}, nil
+	return &Drainer{o: o, slots: make(chan struct{}, o.Concurrency), quiet: map[string]*quiet{}, blocked: map[string]Blocked{}, setBack: map[string]setBack{}}, nil
 }
 
 // Run delivers until ctx ends. What is on its way then is given back, and goes
@@ -143,7 +159,7 @@ func nextOf(l *spool.Lane) func(context.Context, bool) (held, bool, error) {
 		if err != nil || got == nil {
 			return held{}, false, err
 		}
-		return held{got, got.Record, got.Appended}, true, nil
+		return held{got, got.Record, got.Appended, got.Expired}, true, nil
 	}
 }
 
@@ -194,6 +210,35 @@ func (d *Drainer) show(b spool.Backlog, rate float64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.status = DrainStatus{At: d.o.Now(), Backlog: b, Rate: rate}
+	_, doubtful := d.countSetBack()
+	m.Doubtful.WithLabelValues().Set(float64(doubtful))
+}
+
+// countSetBack counts what was set back, without what somebody else must have
+// taken since. The lock is held.
+func (d *Drainer) countSetBack() (records, events int) {
+	late := time.Now().Add(-2 * d.o.SetBack.Max)
+	for id, s := range d.setBack {
+		if s.due.Before(late) {
+			delete(d.setBack, id)
+			continue
+		}
+		records++
+		events += s.events
+	}
+	return records, events
+}
+
+func (d *Drainer) showSetBack(i *item, due time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.setBack[i.record.ID] = setBack{i.events(), due}
+}
+
+func (d *Drainer) hideSetBack(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.setBack, id)
 }
 
 // countIncidents adds what happened in the spool since it was asked before.
@@ -217,6 +262,7 @@ func (d *Drainer) Status() DrainStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.status
+	s.SetBackRecords, s.SetBackEvents = d.countSetBack()
 	for _, b := range d.blocked {
 		s.Blocked = append(s.Blocked, b)
 	}

@@ -24,7 +24,7 @@ import (
 func openSpool(t testing.TB, dir string) *spool.Spool {
 	t.Helper()
 	s, err := spool.New(spool.Options{
-		Dir: dir, Name: "EVENTS", Replicas: 1, MaxBytes: 1 << 30, MaxAge: time.Hour, AckWait: time.Minute, MaxInFlight: 16,
+		Dir: dir, Name: "EVENTS", Replicas: 1, MaxBytes: 1 << 30, MaxAge: time.Hour, AckWait: time.Minute, MaxInFlight: 16, MaxDelayed: 20,
 		OpTimeout: 20 * time.Second, Sweep: time.Second, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -40,6 +40,7 @@ func openSpool(t testing.TB, dir string) *spool.Spool {
 func drainerOptions(s source, c sender) DrainerOptions {
 	return DrainerOptions{
 		Spool: s, Client: c, Concurrency: 4, MaxEvents: 500, Backoff: Backoff{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond}, MaxAge: time.Hour,
+		SetBack: Backoff{Min: 10 * time.Millisecond, Max: 100 * time.Millisecond}, MaxSetBack: 20,
 		Extend: time.Second, Look: 10 * time.Millisecond, Now: time.Now,
 		Metrics: metrics.New(prometheus.NewRegistry()).Deliver, Log: slog.New(slog.DiscardHandler),
 	}

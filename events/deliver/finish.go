@@ -9,7 +9,6 @@ import (
 // finish ends a record: what Inngest will not have becomes dead letters, the
 // rest is done. While the spool takes no dead letters the record stays in it.
 func (w *worker) finish(ctx context.Context, i *item, reason, kind string) {
-	defer w.claim(ctx, []*item{i})()
 	for failed := 0; ; {
 		err := w.setAside(ctx, i, reason, kind)
 		if err == nil {
@@ -24,6 +23,7 @@ func (w *worker) finish(ctx context.Context, i *item, reason, kind string) {
 			return
 		}
 	}
+	w.forget(i)
 	w.ack(ctx, i.held)
 }
 
@@ -72,12 +72,14 @@ func (w *worker) ack(ctx context.Context, h held) {
 		w.release(last, h)
 		return
 	}
+	w.mark(h.record.ID) // should it come again meanwhile, it is not sent
 	w.acked.Go(func() {
 		// The record was delivered: this outlives ctx, though not for long.
 		last, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
 		defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWait, cancel) })()
 		err := h.Ack(last)
+		w.claims.remove(h)
 		if err != nil {
 			w.d.complain("spool does not remove a delivered batch", err)
 		}
@@ -115,13 +117,19 @@ func (w *worker) leave(id string, err error) {
 		close(w.freed)
 		w.freed = nil
 	}
-	delete(w.unsure, id)
-	if err != nil {
-		if w.unsure == nil || len(w.unsure) >= maxUnsure {
-			w.unsure = map[string]bool{}
-		}
-		w.unsure[id] = true
+	if err == nil {
+		delete(w.unsure, id)
 	}
+}
+
+// mark notes that a record was delivered and is not removed yet.
+func (w *worker) mark(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unsure == nil || len(w.unsure) >= maxUnsure {
+		w.unsure = map[string]bool{}
+	}
+	w.unsure[id] = true
 }
 
 // maxUnsure bounds the memory of failed acknowledgements. A record that is

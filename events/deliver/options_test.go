@@ -34,6 +34,8 @@ func TestOptions_areChecked(t *testing.T) {
 		"no concurrency":        func(o *DrainerOptions) { o.Concurrency = 0 },
 		"no bound for events":   func(o *DrainerOptions) { o.MaxEvents = 0 },
 		"a back-off that falls": func(o *DrainerOptions) { o.Backoff.Max = o.Backoff.Min - 1 },
+		"no time to set back":   func(o *DrainerOptions) { o.SetBack.Min = 0 },
+		"nothing to set back":   func(o *DrainerOptions) { o.MaxSetBack = 0 },
 		"no age":                func(o *DrainerOptions) { o.MaxAge = 0 },
 		"no claims":             func(o *DrainerOptions) { o.Extend = 0 },
 		"no looks":              func(o *DrainerOptions) { o.Look = 0 },

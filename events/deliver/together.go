@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -14,7 +15,7 @@ const maxTogether = 64
 // the first one. Where a record has few events, this is what makes the drain
 // faster than what comes in: the way to Inngest and back may take 100 ms.
 func (w *worker) gather(ctx context.Context) {
-	for len(w.queue) < maxTogether && w.room() {
+	for len(w.queue) < cmp.Or(w.most, maxTogether) && w.room() {
 		h, ok, err := w.next(ctx, false)
 		if err != nil && ctx.Err() == nil {
 			w.d.complain("spool cannot be read", err)
@@ -23,6 +24,17 @@ func (w *worker) gather(ctx context.Context) {
 			return
 		}
 		w.admit(ctx, h)
+	}
+}
+
+// size chooses how many records may go out together next time. One that gets no
+// clear answer costs a POST whenever it is among others.
+func (w *worker) size(sent int, err error) {
+	switch most := cmp.Or(w.most, maxTogether); {
+	case err == nil && sent >= most:
+		w.most = min(2*most, maxTogether)
+	case unclear(err):
+		w.most = max(sent/2, 1)
 	}
 }
 
@@ -76,7 +88,7 @@ func (w *worker) together() []*item {
 	for ; n < len(chain); n++ {
 		b := chain[n].batch
 		gap := n > 0 && distance(chain[0].batch, b) != events
-		if gap || n > 0 && (events+b.Count > w.d.o.MaxEvents || size+len(b.Body) > limit) {
+		if gap || n >= cmp.Or(w.most, maxTogether) || n > 0 && (events+b.Count > w.d.o.MaxEvents || size+len(b.Body) > limit) {
 			break
 		}
 		events += b.Count

@@ -1,9 +1,11 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,8 +31,9 @@ var errUncut = errors.New("the rest of the batch cannot be cut off")
 type delivery interface {
 	Ack(ctx context.Context) error
 	Nak(ctx context.Context, delay time.Duration) error
-	Extend(ctx context.Context) error
+	Extend() error
 	SetAside(ctx context.Context, part spool.Record, reason string) error
+	Drop()
 }
 
 // held is a record that the spool has handed out.
@@ -38,6 +41,7 @@ type held struct {
 	delivery
 	record   spool.Record
 	appended time.Time
+	expired  bool // not to be sent any more
 }
 
 // A worker delivers the records of one lane in their order.
@@ -48,14 +52,17 @@ type worker struct {
 
 	queue  []*item             // held, oldest first
 	known  map[string]progress // of records that went back unfinished, by id
+	most   int                 // records of the next POST; 0: maxTogether
 	failed int                 // attempts in a row
 	since  time.Time           // of the first of these
 	err    error               // of the last of these
 	acked  sync.WaitGroup
+	claims claims
+	doubts doubts
 
 	mu     sync.Mutex
 	acking int
-	unsure map[string]bool // delivered, but Ack failed: they come again
+	unsure map[string]bool // delivered, but not removed, or nobody knows: they may come again
 	freed  chan struct{}   // closed when an acknowledgement ends
 }
 
@@ -77,9 +84,21 @@ func (i *item) whole() bool {
 	return len(i.refused) == 0 && len(i.left) == 1 && i.left[0] == Range{0, i.batch.Count}
 }
 
+// events is how many are left.
+func (p *progress) events() (n int) {
+	for _, r := range p.left {
+		n += r.To - r.From
+	}
+	return n
+}
+
 func (w *worker) run(ctx context.Context) {
+	defer w.keepClaims()()
 	defer w.acked.Wait()
 	for failed := 0; ctx.Err() == nil; {
+		if w.visit(ctx) {
+			continue
+		}
 		if len(w.queue) == 0 {
 			h, _, err := w.next(ctx, true)
 			if err != nil {
@@ -97,11 +116,16 @@ func (w *worker) run(ctx context.Context) {
 		w.gather(ctx)
 		w.deliver(ctx)
 	}
+	w.queue = append(w.queue, w.doubts.due...)
 	w.giveBack(ctx)
 }
 
 // admit takes a record into the queue, if there is anything to be sent of it.
 func (w *worker) admit(ctx context.Context, h held) {
+	if w.again(h) {
+		return
+	}
+	w.claims.add(h)
 	if w.delivered(h.record.ID) {
 		w.ack(ctx, h)
 		return
@@ -116,7 +140,42 @@ func (w *worker) admit(ctx context.Context, h held) {
 		delete(w.known, h.record.ID)
 		i.progress = p
 	}
-	w.queue = append(w.queue, i)
+	doubt := w.doubts.of[h.record.ID]
+	if doubt != nil {
+		i.progress = doubt.progress
+	}
+	switch {
+	case h.expired:
+		w.finish(ctx, i, w.tooOld(cmp.Or(doubt.lastErr(), w.err)), "too_old")
+	case doubt != nil:
+		w.comeAgain(ctx, i, doubt)
+	default:
+		w.queue = append(w.queue, i)
+	}
+}
+
+// again takes over a record that is here already: the spool hands out again what
+// nobody has answered for too long, or all that it had handed out when it was
+// started anew. What is under way goes on under the new delivery.
+func (w *worker) again(h held) bool {
+	for _, i := range slices.Concat(w.queue, w.doubts.due) {
+		if i.record.ID == h.record.ID {
+			w.claims.remove(i.held)
+			i.Drop()
+			i.held = h
+			w.claims.add(h)
+			return true
+		}
+	}
+	return false
+}
+
+func (w *worker) tooOld(err error) string {
+	text := fmt.Sprintf("in the spool for longer than %v", w.d.o.MaxAge)
+	if err != nil {
+		text += ": " + err.Error()
+	}
+	return text
 }
 
 func destinationOf(r *spool.Record) Destination {
@@ -137,12 +196,21 @@ func batchOf(r *spool.Record) (*Batch, error) {
 }
 
 // deliver sends what belongs together at the front of the queue, once, and
-// waits if that did not work.
+// waits if that did not work. What gets no clear answer is for doubts.
 func (w *worker) deliver(ctx context.Context) {
+	if w.doubted(ctx) {
+		return
+	}
 	result, sent := w.attempt(ctx)
 	if !sent {
 		return // ctx ended
 	}
+	w.doubts.count(w.queue[0], result.Err)
+	w.conclude(ctx, result)
+}
+
+// conclude draws the conclusions for the lane from an attempt.
+func (w *worker) conclude(ctx context.Context, result Result) {
 	if result.Err == nil {
 		w.failed, w.err = 0, nil
 		w.unblock()
@@ -163,11 +231,11 @@ func (w *worker) settle(ctx context.Context) {
 	queue := w.queue
 	w.queue = nil
 	for _, i := range queue {
-		switch age := w.d.o.Now().Sub(i.appended); {
+		switch {
 		case len(i.left) == 0:
 			w.finish(ctx, i, "", "")
-		case age > w.d.o.MaxAge && w.err != nil:
-			w.finish(ctx, i, fmt.Sprintf("in the spool for longer than %v: %v", w.d.o.MaxAge, w.err), "too_old")
+		case w.over(i) && w.err != nil:
+			w.finish(ctx, i, w.tooOld(w.err), "too_old")
 		default:
 			w.queue = append(w.queue, i)
 		}
@@ -177,37 +245,63 @@ func (w *worker) settle(ctx context.Context) {
 	}
 }
 
-// attempt sends once. It returns false when ctx ended first.
+// over tells whether a record is too old to be tried again.
+func (w *worker) over(i *item) bool { return w.d.o.Now().Sub(i.appended) > w.d.o.MaxAge }
+
+// attempt sends once what belongs together at the front of the queue. It returns
+// false when ctx ended first.
 func (w *worker) attempt(ctx context.Context) (Result, bool) {
-	defer w.claim(ctx, w.queue)()
-	select {
-	case w.d.slots <- struct{}{}:
-		defer func() { <-w.d.slots }()
-	case <-ctx.Done():
+	if !w.enterSlot(ctx) {
 		return Result{}, false
 	}
+	defer w.leaveSlot()
 	if together := w.together(); len(together) > 1 {
-		return w.sendTogether(ctx, together), true
+		result := w.sendTogether(ctx, together)
+		w.size(len(together), result.Err)
+		return result, true
 	}
-	i := w.queue[0]
+	result := w.send(ctx, w.queue[0], false)
+	w.size(1, result.Err)
+	return result, true
+}
+
+// enterSlot waits until another batch may be on its way; false: ctx ended.
+func (w *worker) enterSlot(ctx context.Context) bool {
+	select {
+	case w.d.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (w *worker) leaveSlot() { <-w.d.slots }
+
+// send sends what is left of a record, until something cannot be delivered.
+func (w *worker) send(ctx context.Context, i *item, doubtful bool) (result Result) {
 	todo := i.left
 	i.left = nil
-	var result Result
 	for n, r := range todo {
-		if part := i.batch.Part(r); part != nil {
-			result = w.d.o.Client.Send(ctx, part)
-		} else {
-			// Inngest took some of a batch that is not what it says. It is
-			// tried until it is too old.
-			result = Result{Left: []Range{{0, r.To - r.From}}, Err: errUncut}
-		}
-		w.note(i, r, 0, &result)
-		if result.Err != nil {
+		if result = w.sendPart(ctx, i, r, doubtful); result.Err != nil {
 			i.left = append(i.left, todo[n+1:]...)
 			break
 		}
 	}
-	return result, true
+	return result
+}
+
+// sendPart sends some of a record's events and notes what became of them.
+func (w *worker) sendPart(ctx context.Context, i *item, r Range, doubtful bool) Result {
+	// Inngest took some of a batch that is not what it says. It is tried until
+	// it is too old.
+	result := Result{Left: []Range{{0, r.To - r.From}}, Err: errUncut}
+	if part := i.batch.Part(r); part != nil {
+		b := *part
+		b.Doubtful = doubtful
+		result = w.d.o.Client.Send(ctx, &b)
+	}
+	w.note(i, r, 0, &result)
+	return result
 }
 
 // note takes over what a result says about a range of an item, whose first event
@@ -234,75 +328,6 @@ func (w *worker) note(i *item, r Range, at int, result *Result) {
 	w.d.drained += int64(settled)
 }
 
-// claim keeps the spool from handing records out to somebody else, until the
-// function returned is called.
-func (w *worker) claim(ctx context.Context, items []*item) (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(w.d.o.Extend)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-			for _, i := range items {
-				if err := i.Extend(ctx); err != nil && ctx.Err() == nil {
-					w.d.complain("spool does not extend a claim", err)
-				}
-			}
-		}
-	}()
-	return func() { close(done); <-ended }
-}
-
-// pause waits for the next attempt.
-func (w *worker) pause(ctx context.Context, result Result) {
-	environment := w.queue[0].batch.Environment
-	wait, asked := w.wait(result)
-	w.block()
-	if wait > maxHold {
-		w.giveBack(ctx)
-	}
-	var recovered <-chan struct{}
-	if !asked {
-		recovered = w.d.o.Client.Recovered(environment)
-	}
-	sleep(ctx, wait, recovered)
-}
-
-// wait is how long the lane stands still, and whether Inngest asked for it.
-func (w *worker) wait(result Result) (wait time.Duration, asked bool) {
-	if errors.Is(result.Err, ErrDown) {
-		// Not tried at all. Whoever is the probe soon knows more.
-		return max(result.RetryAfter, w.d.o.Backoff.Wait(1)), false
-	}
-	if !errors.Is(result.Err, ErrHeld) {
-		w.failed++
-	}
-	wait = w.d.o.Backoff.Wait(w.failed)
-	if result.RetryAfter > 0 {
-		// A little later than asked, so that lanes do not come all at once.
-		return result.RetryAfter + wait/4, true
-	}
-	return wait, false
-}
-
-// sleep returns false when ctx ended first.
-func sleep(ctx context.Context, wait time.Duration, early <-chan struct{}) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-early:
-	case <-timer.C:
-	}
-	return true
-}
-
 // maxKnown bounds what is remembered of records that went back. Others may get
 // them, if several gateways share a spool.
 const maxKnown = 1000
@@ -321,7 +346,7 @@ func (w *worker) giveBack(ctx context.Context) {
 		}
 		w.release(ctx, i.held)
 	}
-	w.queue = nil
+	w.queue, w.doubts.overtaken = nil, 0
 }
 
 // atTheEnd is a context for giving records back.
@@ -330,8 +355,12 @@ func atTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), lastWait)
 }
 
-func (w *worker) release(ctx context.Context, h held) {
-	if err := h.Nak(ctx, 0); err != nil {
+func (w *worker) release(ctx context.Context, h held) { w.releaseFor(ctx, h, 0) }
+
+// releaseFor gives a record back that is to come again after some time.
+func (w *worker) releaseFor(ctx context.Context, h held, delay time.Duration) {
+	w.claims.remove(h)
+	if err := h.Nak(ctx, delay); err != nil {
 		w.d.complain("spool does not take a batch back", err)
 	}
 }

@@ -1,137 +1,15 @@
 package deliver
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/inngest-gateway/inngest-gateway/events/spool"
 )
-
-// paper is a delivery that notes what happens to it.
-type paper struct {
-	spool.Record
-	appended  time.Time
-	failAck   int // so many times
-	failAside int // so many times
-	slowAck   time.Duration
-
-	mu sync.Mutex
-	noted
-}
-
-type noted struct {
-	out            bool
-	acks, extended int
-	letters        []string
-}
-
-func (p *paper) seen() noted {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.noted
-}
-
-func (p *paper) handOut() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	was := p.out
-	p.out = true
-	return !was
-}
-
-func (p *paper) Ack(context.Context) error {
-	time.Sleep(p.slowAck)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.failAck > 0 {
-		p.failAck--
-		p.out = false // it comes again
-		return errors.New("no")
-	}
-	p.acks++
-	return nil
-}
-
-func (p *paper) Nak(context.Context, time.Duration) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.out = false
-	return nil
-}
-
-func (p *paper) Extend(context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.extended++
-	return nil
-}
-
-func (p *paper) SetAside(_ context.Context, r spool.Record, reason string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.failAside > 0 {
-		p.failAside--
-		return errors.New("disk full")
-	}
-	p.letters = append(p.letters, fmt.Sprintf("%d: %s", r.Count, reason))
-	return nil
-}
-
-// pass lets time pass and what is due then happen.
-func pass(wait time.Duration) {
-	time.Sleep(wait)
-	synctest.Wait()
-}
-
-func newPaper(id string, b *Batch) *paper {
-	return &paper{appended: time.Now(), Record: spool.Record{
-		ID: id, Environment: b.Environment, KeyID: b.KeyID, Seed: b.Seed.String(), Count: b.Count, Body: b.Body,
-	}}
-}
-
-// workOn runs a worker on papers. As the spool does, it hands out the first one
-// that nobody holds.
-func workOn(t *testing.T, c *Client, papers ...*paper) (stop func()) {
-	t.Helper()
-	return workWith(t, 500, c, papers...)
-}
-
-func workWith(t *testing.T, maxEvents int, c *Client, papers ...*paper) (stop func()) {
-	t.Helper()
-	o := drainerOptions(&spool.Spool{}, c)
-	o.MaxEvents = maxEvents
-	o.Backoff, o.Extend = Backoff{Min: 100 * time.Millisecond, Max: time.Minute}, 2*time.Second
-	d, err := NewDrainer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := worker{d: d, lane: "l", next: func(ctx context.Context, wait bool) (held, bool, error) {
-		for {
-			for _, p := range papers {
-				if p.handOut() {
-					return held{p, p.Record, p.appended}, true, nil
-				}
-			}
-			if !wait || ctx.Err() != nil {
-				return held{}, false, ctx.Err()
-			}
-			sleep(ctx, 10*time.Millisecond, nil)
-		}
-	}}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); w.run(ctx) }()
-	return func() { cancel(); <-ended }
-}
 
 func TestWorker_backsOffAndComesBackWhenInngestDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -186,6 +64,63 @@ func TestWorker_claimsWhatTakesLong(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// A claim that lapses all the same, as when the process stood still, makes no
+// second delivery.
+func TestWorker_knowsARecordThatComesTwice(t *testing.T) {
+	for name, c := range map[string]struct{ counts, odd []int }{
+		"while it is tried in vain":   {[]int{3}, []int{0, 1, 2}},
+		"with another one behind":     {[]int{3, 2}, []int{0, 1, 2}},
+		"while it is on its way":      {[]int{3, 2, 2}, nil},
+		"while it is being confirmed": {[]int{1, 1, 1, 1}, []int{0, 1, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var cured atomic.Bool
+				client, a := withOdd(t, func() int {
+					if cured.Load() {
+						return 0
+					}
+					return 500
+				}, func(o *Options) { o.Transport = slow{o.Transport} })
+				papers := records(c.counts, c.odd...)
+				for _, p := range papers {
+					p.slowAck = 2 * time.Second
+				}
+				stop := workOn(t, client, papers...)
+				for n := range 1000 {
+					if n == 500 {
+						cured.Store(true)
+					}
+					pass(300 * time.Millisecond)
+					for _, p := range papers {
+						p.lapse()
+					}
+				}
+				pass(10 * time.Minute)
+				stop()
+				total := 0
+				for n, p := range papers {
+					total += c.counts[n]
+					if s := p.seen(); s.acks == 0 || len(s.letters) > 0 {
+						t.Errorf("record %d: %+v", n, s)
+					}
+				}
+				if d := cmp.Diff(once(total), a.counts()); d != "" {
+					t.Errorf("taken (-want +got):\n%s", d)
+				}
+			})
+		})
+	}
+}
+
+// slow is a transport over a long way.
+type slow struct{ http.RoundTripper }
+
+func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	time.Sleep(time.Second)
+	return s.RoundTripper.RoundTrip(r)
 }
 
 func TestWorker_doesNotWaitForAcks(t *testing.T) {

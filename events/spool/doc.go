@@ -19,10 +19,12 @@
 //     external server: stored on as many replicas as Options.Replicas says).
 //   - Nothing accepted is dropped. At Options.MaxBytes, which counts dead letters
 //     too, Append refuses with [ErrFull]. A record older than Options.MaxAge is
-//     not delivered, because Inngest may have forgotten its seed and would run it
-//     twice: it becomes a dead letter and can be replayed.
+//     handed out as Expired and not to be delivered, because Inngest may have
+//     forgotten its seed and would run it twice: who knows what is left of it
+//     makes that a dead letter, which can be replayed.
 //   - [Lane.Next] hands out the oldest record that nobody holds. Ack removes
-//     it, Nak hands it out again after a delay, DeadLetter moves it.
+//     it, Nak hands it out again after a delay, before which those behind it are
+//     handed out, DeadLetter moves it.
 //
 // Records are handed out by [Lane], one for each destination: where one cannot be
 // delivered to, the others go on. Beyond 64 destinations some share a lane.

@@ -112,9 +112,9 @@ func (s *Spool) findLanes(ctx context.Context) error {
 	return nil
 }
 
-// Next waits for the oldest record of the lane that nobody holds. Records that
-// are too old or damaged become dead letters on the way. An error other than
-// ctx's says that the store does not work now.
+// Next waits for the oldest record of the lane that nobody holds and whose delay
+// is over. Damaged ones become dead letters on the way. An error other than ctx's
+// says that the store does not work now.
 func (l *Lane) Next(ctx context.Context) (*Delivery, error) {
 	for {
 		d, _, err := l.next(ctx, wait)
@@ -215,7 +215,7 @@ func (l *Lane) consume(ctx context.Context, old *jetstream.Consumer) error {
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       s.o.AckWait,
 		MaxDeliver:    -1,
-		MaxAckPending: s.o.MaxInFlight,
+		MaxAckPending: s.o.MaxInFlight + s.o.MaxDelayed,
 		Replicas:      s.o.Replicas,
 		MemoryStorage: true, // the stream itself knows what is left
 	})

@@ -99,6 +99,41 @@ func TestTryNext_doesNotWait(t *testing.T) {
 	})
 }
 
+// Records that are given back for later hold up nobody, however many they are,
+// and come when their time has come.
+func TestNext_goesOnBehindWhatIsDelayed(t *testing.T) {
+	both(t, func(t *testing.T, o Options) {
+		const delayed, behind = 20, 5
+		o.MaxInFlight, o.MaxDelayed = 2, delayed
+		s := open(t, o)
+		for n := range delayed + behind {
+			add(t, s, record(n, noise(100)))
+		}
+		for n := range delayed {
+			delay := time.Hour
+			if n == delayed-1 {
+				delay = 100 * time.Millisecond
+			}
+			if err := next(t, s).Nak(t.Context(), delay); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := map[string]bool{}
+		for range behind + 1 {
+			d := next(t, s)
+			got[d.Record.Seed] = true
+			if err := d.Ack(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := delayed - 1; n < delayed+behind; n++ {
+			if !got[record(n, nil).Seed] {
+				t.Errorf("record %d did not come", n)
+			}
+		}
+	})
+}
+
 func TestLanes_areKnownAfterOpen(t *testing.T) {
 	both(t, func(t *testing.T, o Options) {
 		s := open(t, o)

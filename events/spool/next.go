@@ -10,12 +10,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A Delivery is a record handed out: exactly one of Ack, Nak and DeadLetter ends
-// it.
+// A Delivery is a record handed out: exactly one of Ack, Nak, DeadLetter and Drop
+// ends it.
 type Delivery struct {
 	Record   Record
 	Attempt  int       // from 1; 2 when it was handed out before and not acknowledged
 	Appended time.Time // by the server's clock; later than Record.Accepted after a replay
+	Expired  bool      // older than Options.MaxAge: not to be delivered any more
 
 	spool    *Spool
 	lane     *Lane
@@ -80,9 +81,10 @@ func (l *Lane) open(ctx context.Context, msg jetstream.Msg, from *jetstream.Cons
 	case err != nil:
 		return nil, err
 	case s.o.Now().Sub(meta.Timestamp) > s.o.MaxAge:
+		// How much of it was delivered is not known here.
+		d.Expired = true
 		s.stats.expired.Add(1)
-		s.o.Log.Warn("spool record too old, kept as a dead letter", "events", r.Count, "appended", meta.Timestamp)
-		return nil, d.DeadLetter(ctx, fmt.Sprintf("in the spool for longer than %v", s.o.MaxAge))
+		s.o.Log.Warn("spool record too old", "events", r.Count, "appended", meta.Timestamp)
 	}
 	return d, nil
 }
@@ -113,6 +115,10 @@ func (d *Delivery) ack(ctx context.Context) error {
 	return nil
 }
 
+// Drop ends a delivery without a word to the server, which has handed the record
+// out once more: the other delivery counts.
+func (d *Delivery) Drop() { d.end() }
+
 // Nak hands the record out again after delay, before records that came later
 // and were not handed out yet.
 func (d *Delivery) Nak(ctx context.Context, delay time.Duration) error {
@@ -127,9 +133,13 @@ func (d *Delivery) Nak(ctx context.Context, delay time.Duration) error {
 	return nil
 }
 
-// Extend starts Options.AckWait anew, for who tries for longer.
-func (d *Delivery) Extend(ctx context.Context) error {
-	if err := d.answer(ctx, "+WPI"); err != nil {
+// Extend starts Options.AckWait anew, for who holds the record for longer. It
+// waits for no answer: the next one comes soon enough.
+func (d *Delivery) Extend() error {
+	if d.forgotten() {
+		return nil
+	}
+	if err := d.msg.InProgress(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 		return fmt.Errorf("spool: extend: %w", err)
 	}
 	return nil
@@ -139,7 +149,7 @@ func (d *Delivery) Extend(ctx context.Context) error {
 // client's own methods do not wait, and the next Next could come first.
 func (d *Delivery) answer(ctx context.Context, text string) error {
 	if d.forgotten() {
-		return nil // there is nothing to give back or to extend
+		return nil // there is nothing to give back
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.spool.o.OpTimeout)
 	defer cancel()

@@ -29,7 +29,8 @@ type Options struct {
 	MinFree     int64            // bytes of Dir's disk that are not used, >= 0; 0: the disk is not looked at
 	MaxAge      time.Duration    // older records become dead letters, > 0
 	AckWait     time.Duration    // a record without an answer is handed out again after this, > 0
-	MaxInFlight int              // records handed out at once, > 0
+	MaxInFlight int              // records of a lane handed out at once, > 0
+	MaxDelayed  int              // records of a lane beside them that Nak gave back with a delay, >= 0; beyond them fewer are handed out
 	OpTimeout   time.Duration    // longest wait for one answer of the server, > 0
 	Sweep       time.Duration    // how often Run looks after bounds and health, > 0
 	Now         func() time.Time // what MaxAge is measured with
@@ -61,6 +62,8 @@ func (o Options) check() error {
 		return fmt.Errorf("spool: AckWait is %v, must be above 0", o.AckWait)
 	case o.MaxInFlight <= 0:
 		return fmt.Errorf("spool: MaxInFlight is %d, must be above 0", o.MaxInFlight)
+	case o.MaxDelayed < 0:
+		return fmt.Errorf("spool: MaxDelayed is %d, must not be below 0", o.MaxDelayed)
 	case o.OpTimeout <= 0:
 		return fmt.Errorf("spool: OpTimeout is %v, must be above 0", o.OpTimeout)
 	case o.Sweep <= 0:

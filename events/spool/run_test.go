@@ -25,6 +25,7 @@ func TestNew_refusesWhatIsMissing(t *testing.T) {
 		"no bound on age":     func(o *Options) { o.MaxAge = 0 },
 		"no AckWait":          func(o *Options) { o.AckWait = 0 },
 		"nothing in flight":   func(o *Options) { o.MaxInFlight = 0 },
+		"fewer than none":     func(o *Options) { o.MaxDelayed = -1 },
 		"no OpTimeout":        func(o *Options) { o.OpTimeout = 0 },
 		"no Sweep":            func(o *Options) { o.Sweep = 0 },
 		"no Now":              func(o *Options) { o.Now = nil },

@@ -194,7 +194,7 @@ func TestSpool_handsOutAgainWhatIsNotAcknowledged(t *testing.T) {
 			add(t, s, record(n, []byte("[]")))
 		}
 		first := next(t, s)
-		if err := first.Extend(t.Context()); err != nil {
+		if err := first.Extend(); err != nil {
 			t.Fatal(err)
 		}
 		if err := first.Nak(t.Context(), 0); err != nil {
@@ -295,7 +295,7 @@ func TestAppend_refusesAtTheBound(t *testing.T) {
 	})
 }
 
-func TestNext_turnsOldRecordsIntoDeadLetters(t *testing.T) {
+func TestNext_tellsWhatIsTooOld(t *testing.T) {
 	both(t, func(t *testing.T, o Options) {
 		var s *Spool
 		var late atomic.Bool // until one record has expired
@@ -309,12 +309,15 @@ func TestNext_turnsOldRecordsIntoDeadLetters(t *testing.T) {
 		add(t, s, record(0, noise(2<<20)))
 		add(t, s, record(1, []byte("[]")))
 		late.Store(true)
-		fresh := next(t, s)
-		if fresh.Record.Seed != record(1, nil).Seed || s.Stats().Expired != 1 {
-			t.Fatalf("Next = %s, %+v, want the second record", fresh.Record.Seed, s.Stats())
+		old, fresh := next(t, s), next(t, s)
+		if !old.Expired || fresh.Expired || fresh.Record.Seed != record(1, nil).Seed || s.Stats().Expired != 1 {
+			t.Fatalf("Next = %s %v, then %s %v, %+v", old.Record.Seed, old.Expired, fresh.Record.Seed, fresh.Expired, s.Stats())
+		}
+		if err := old.DeadLetter(t.Context(), "too old"); err != nil {
+			t.Fatal(err)
 		}
 		letters, err := s.List(t.Context(), 10)
-		if err != nil || len(letters) != 1 || letters[0].Reason != "in the spool for longer than 1h0m0s" {
+		if err != nil || len(letters) != 1 || letters[0].Reason != "too old" {
 			t.Fatalf("List = %+v, %v", letters, err)
 		}
 		if err := s.Replay(t.Context(), letters[0].ID); err != nil {
