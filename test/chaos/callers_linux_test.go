@@ -16,7 +16,7 @@ func TestGateway_outageOfItsCallers(t *testing.T) {
 	if !ownNetwork(t) {
 		return
 	}
-	const each, runs = 25, 50
+	const each, unread, runs = 25, 10, 50
 	s, h := newServer(t), newHost(t, 50)
 	absent, frozen, well := newApp(t, "shop", 0), newApp(t, "mail", 0), newApp(t, "well", time.Millisecond)
 	absent.settings = "wait: {max: 6s}"
@@ -24,7 +24,7 @@ func TestGateway_outageOfItsCallers(t *testing.T) {
 		absent.settings = "wait: {max: 4m}"
 	}
 	g := newGateway(t, s, []*app{absent, frozen, well, newTalker(t, "talk")},
-		"limits: {idle_timeout: 6s, write_timeout: 5s, memory: 512MiB}")
+		"limits: {idle_timeout: 6s, write_timeout: 5s, answer: 16MiB, memory: 1GiB}")
 	frozen.start()
 	well.start()
 	g.start()
@@ -39,7 +39,7 @@ func TestGateway_outageOfItsCallers(t *testing.T) {
 	if got := keptAlive(t, g.inngest); got != quiet {
 		t.Errorf("%d of %d silent callers are looked for", got, quiet)
 	}
-	all := quiet + callFrom(h, g.inngest, "/talk", each) // answered, and not read
+	all := quiet + callFrom(h, g.inngest, "/talk", unread) // answered, and not read
 	until(t, "all calls", func() bool { return g.metric("inngest_gateway_inbound_in_flight_requests") == float64(all) })
 	h.vanish()
 	s.begin("well", runs)
