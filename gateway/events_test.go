@@ -146,6 +146,39 @@ func TestEvents_thatInngestRefusesLaterAreDeadLetters(t *testing.T) {
 	}
 }
 
+// A firewall before Inngest blocks one event of a request, of which there is no
+// other in the spool. Its neighbours arrive, and everybody can see why it does not.
+func TestEvents_thatAFirewallBlocksHoldUpNobody(t *testing.T) {
+	server := newTestServer(t, recorded.SigningKey, recorded.EventKey)
+	server.FaultEvents(func(p devserver.EventPost) devserver.EventFault {
+		if strings.Contains(string(p.Body), "sqlmap") {
+			return devserver.EventFault{Status: http.StatusForbidden, Body: `{"error":"request blocked"}`}
+		}
+		return devserver.EventFault{}
+	})
+	r := start(t, load(t, oneApp(server.url(), "http://127.0.0.1:1", fmt.Sprintf("state_dir: %q\nevents: {delivery: {backoff_min: 10ms, breaker: {open_for: 10ms}}}", t.TempDir()))))
+	r.log.await(t, "spool is open")
+	ids, a := sendEvents(t, r, `[{"name":"a"},{"name":"b","data":{"agent":"sqlmap"}},{"name":"c"}]`)
+	if len(ids) != 3 || a.status != 200 {
+		t.Fatalf("answer = %d %s", a.status, a.body)
+	}
+	server.waitEvents(2)
+	r.log.await(t, "events get no clear answer")
+	if !strings.Contains(r.log.String(), ids[1]) {
+		t.Errorf("the log does not say that it is %s", ids[1])
+	}
+	if got := decode[status](t, get(t, urlOf(r.listeners.admin)+"/status").body).Events.Spool; got.SetBackRecords != 1 || got.SetBackEvents != 1 {
+		t.Errorf("status of the spool = %+v", got)
+	}
+	server.FaultEvents(nil)
+	server.waitEvents(3)
+	for n, id := range ids {
+		if got := server.EventCounts()[id].Arrived; got != 1 {
+			t.Errorf("event %d came %d times", n, got)
+		}
+	}
+}
+
 // letters waits until there is a dead letter, or none after the first.
 func (r *running) letters(tb testing.TB) (list []Letter) {
 	tb.Helper()
