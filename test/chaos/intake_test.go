@@ -86,7 +86,7 @@ func TestGateway_withMoreConnectionsOfAppsThanItTakes(t *testing.T) {
 // refused after its time, what they send is kept, and calls go on as ever. When
 // Inngest thaws, nothing is lost and nothing is left.
 func TestGateway_whileInngestIsFrozen(t *testing.T) {
-	const atOnce, events = 8, 3000
+	const atOnce, runsPerSecond, events = 8, 50, 2000
 	s := newServer(t)
 	newSink(t, s)
 	a, mail := newApp(t, "shop", time.Millisecond), newApp(t, "mail", time.Millisecond)
@@ -100,23 +100,24 @@ func TestGateway_whileInngestIsFrozen(t *testing.T) {
 	until(t, "an open spool", func() bool { return g.backlog() == 0 })
 	before := g.holds()
 
-	stop := keepBusy(t, s, "shop", 20)
+	stop := steadily(t, s, "shop", runsPerSecond)
 	b := send(t, g.apps, 32, events, 300)
 	asks := ask(t, g.apps, atOnce, patience)
-	asks.more(20, "Inngest's")
+	asks.more(10, "Inngest's")
 	b.until(events / 4)
 	s.goAway()
 	hole := openHole(t, s.address)
 	answered, sent := a.did("answered"), b.count()
 	asks.more(2*atOnce, "50") // nearly all of these were asked while it was frozen
-	until(t, "calls that are answered", func() bool { return a.did("answered") > answered+200 })
+	until(t, "calls that are answered", func() bool { return a.did("answered") > answered+2*runsPerSecond })
 	until(t, "events that are taken", func() bool { return b.count() > sent+events/4 })
 	until(t, "requests that Inngest does not answer", func() bool { return hole.taken() > 0 })
 	hole.close()
 	s.comeBack()
-	asks.more(20, "Inngest's")
+	asks.more(10, "Inngest's")
 	asks.stop()
 	begun := stop()
+	until(t, "the end of all calls", func() bool { return s.tally("shop").Completed >= begun })
 	b.wait()
 	b.settled(s, g.backlog)
 	b.judge(s)
