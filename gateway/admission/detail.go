@@ -77,7 +77,7 @@ func (r *Room) why(w *waiter) *Error {
 	case causeDown:
 		return r.whyDown(w, app)
 	default:
-		if w.failure != nil && w.failure.Code == inngest.CodeUpstreamBusy {
+		if w.failure != nil && w.failure.Code == inngest.CodeUpstreamBusy || r.limit.pool.now < r.limit.load.now {
 			return &Error{Code: inngest.CodeUpstreamBusy, Detail: fmt.Sprintf(
 				"%s has all its connections in use (%s), %d calls run", app, r.opt.Names.Connections, r.running)}
 		}
@@ -95,10 +95,10 @@ func (r *Room) why(w *waiter) *Error {
 
 func (r *Room) whyPaused(f *function) *Error {
 	now := r.opt.Now()
-	p, all := r.pauseOf("", now)
+	p, all := r.pauseOf("")
 	what := "The app " + r.opt.App
 	if !all {
-		p, _ = r.pauseOf(f.name, now)
+		p, _ = r.pauseOf(f.name)
 		what = "The function " + p.Function + " of the app " + r.opt.App
 	}
 	e := &Error{Code: inngest.CodePaused, Detail: what + " is paused since " + clock(p.Since)}

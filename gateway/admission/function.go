@@ -93,8 +93,14 @@ func (r *Room) start(f *function, epoch *uint64) {
 	*epoch = r.gate.start()
 }
 
-// finish frees a place at the app, and gives it to whoever's turn it is.
+// finish frees the place of a call that has ended, and with it a connection.
 func (r *Room) finish(f *function, epoch uint64) {
+	r.gate.found()
+	r.free(f, epoch)
+}
+
+// free frees a place at the app, and gives it to whoever's turn it is.
+func (r *Room) free(f *function, epoch uint64) {
 	r.running--
 	r.busy(f, -1, 0)
 	r.gate.finish(epoch)
@@ -125,7 +131,7 @@ func (r *Room) open() bool {
 		return false
 	}
 	if r.running >= int(r.limit.now) {
-		r.limit.met = true
+		r.limit.met = 2
 		return false
 	}
 	if r.opt.Health != nil && !r.opt.Health.Usable() {

@@ -23,6 +23,7 @@ type gate struct {
 	err     *pool.Error // what closed it; nil: its health
 	reopen  time.Time   // not before
 	backoff time.Duration
+	again   time.Time // all connections were in use: not before, or until a call ends; zero: one may be free
 
 	ramp    int // calls at once among those that began since it opened; 0: no bound
 	step    time.Time
@@ -30,7 +31,7 @@ type gate struct {
 	running int    // of this ramp
 }
 
-func (g *gate) room() bool { return g.ramp == 0 || g.running < g.ramp }
+func (g *gate) room() bool { return g.again.IsZero() && (g.ramp == 0 || g.running < g.ramp) }
 
 // start counts a call of the ramp, if there is one.
 func (g *gate) start() uint64 {
@@ -46,6 +47,9 @@ func (g *gate) finish(epoch uint64) {
 		g.running--
 	}
 }
+
+// found notes that there may be a free connection.
+func (g *gate) found() { g.again = time.Time{} }
 
 // close stops calls for a moment, each time for longer.
 func (g *gate) close(now time.Time, err *pool.Error) {
@@ -91,6 +95,9 @@ func (r *Room) closeGate(err *pool.Error) {
 // moveGate opens the gate when it is time and widens it, and lets pass what may.
 func (r *Room) moveGate(now time.Time) {
 	g := &r.gate
+	if !now.Before(g.again) {
+		g.found()
+	}
 	switch {
 	case g.closed:
 		if now.Before(g.reopen) || r.opt.Health != nil && !r.opt.Health.Usable() {
@@ -114,11 +121,12 @@ func (r *Room) moveGate(now time.Time) {
 func (r *Room) refused(err *pool.Error) {
 	now := time.Now()
 	if err.Code == inngest.CodeUpstreamBusy {
-		r.overload(now, r.running)
+		r.gate.again = now.Add(firstBackoff)
+		r.lowered(r.limit.pool.full(now, float64(r.running-1)))
 		return
 	}
-	if r.gate.since.IsZero() { // one sign an outage: that it lasts says nothing about load
-		r.overload(now, int(r.limit.now))
+	if r.gate.since.IsZero() && r.limit.adaptive { // one sign an outage: that it lasts says nothing about load
+		r.lowered(r.limit.load.strain(now))
 	}
 	r.closeGate(err)
 }

@@ -145,25 +145,22 @@ func TestLimit_followsSlowConnectsAndProbes(t *testing.T) {
 }
 
 func TestLimit_staysBetweenItsBounds(t *testing.T) {
-	l := limiter{min: 10, max: 100, adaptive: true, now: 100}
+	l := newLimiter(Concurrency{Min: 10, Max: 100, Adaptive: true})
 	now := time.Now()
 	for range 100 {
 		now = now.Add(time.Second)
-		l.lower(now, 50)
+		l.load.sign(now, 50, l.now)
+		l.apply()
 	}
 	if l.now != 10 {
 		t.Errorf("limit = %v after many signs of load, want the minimum", l.now)
 	}
 	for range 1000 {
 		now = now.Add(time.Second)
-		l.met = true
+		l.met = 1
 		l.raise(now, 50)
 	}
 	if l.now != 100 {
 		t.Errorf("limit = %v after a long calm, want the maximum", l.now)
-	}
-	fixed := limiter{min: 10, max: 100, now: 100}
-	if fixed.lower(now, 50) || fixed.now != 100 {
-		t.Errorf("a limit that is not adaptive moved to %v", fixed.now)
 	}
 }

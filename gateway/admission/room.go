@@ -50,7 +50,7 @@ func New(o Options) (*Room, error) {
 	r := &Room{
 		opt: o, m: bind(o.Metrics, o.App), wake: make(chan struct{}, 1),
 		functions: map[string]*function{},
-		limit:     limiter{min: o.Concurrency.Min, max: o.Concurrency.Max, adaptive: o.Concurrency.Adaptive, now: float64(o.Concurrency.Max)},
+		limit:     newLimiter(o.Concurrency),
 		patience:  newPatience(o.Wait),
 		guard:     newGuard(),
 	}
@@ -68,7 +68,15 @@ func New(o Options) (*Room, error) {
 	return r, nil
 }
 
-// A visit is what one call holds of the room while it is in Do.
+// A visit is what one call holds of the room while it is in Do. Two things of it
+// must be given back, running and flight:
+//
+//   - meet sets flight, before anything else;
+//   - arrive sets running if the call need not wait, else pass does when its turn
+//     has come, and comeBack clears it: pass returns with running set unless the
+//     call was turned away while it waited;
+//   - leave clears both, by itself or by handing them to a stream that goes on;
+//   - abandon gives back what a panic left, and finds nothing after leave.
 type visit struct {
 	flight  *flight // it leads; nil: no duplicate can join it
 	fn      *function
@@ -168,15 +176,16 @@ func untouched(err error) (*pool.Error, bool) {
 }
 
 // comeBack parks a call again that the app could not take, before all that came
-// after it.
+// after it: so it does before its place is given away.
 func (r *Room) comeBack(c *call.Call, v *visit, failure *pool.Error) (*waiter, error) {
 	r.opt.Metrics.Returned.WithLabelValues(r.opt.App, string(failure.Code)).Inc()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	v.running = false
 	r.refused(failure)
-	r.finish(v.fn, v.epoch)
-	return r.park(c, v, failure)
+	w, err := r.park(c, v, failure)
+	v.running = false
+	r.free(v.fn, v.epoch)
+	return w, err
 }
 
 // leave ends a visit: it gives the place at the app to the next call, and the

@@ -48,6 +48,9 @@ func (r *Room) step(now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expirePauses()
+	if r.limit.raise(now, r.running) {
+		r.opt.Metrics.LimitChanges.WithLabelValues(r.opt.App, "up").Inc()
+	}
 	r.moveGate(now)
 	if r.parked == 0 && !r.gate.closed && r.gate.ramp == 0 {
 		return second
@@ -65,12 +68,9 @@ func (r *Room) eachSecond(now time.Time) {
 	r.expireKept(now)
 	r.expireParked(now)
 	if r.limit.adaptive && r.opt.Health != nil && r.limit.slow(r.opt.Health.Status()) {
-		r.overload(now, r.running)
+		r.overload(now)
 	}
-	if r.limit.raise(now, r.running) {
-		r.opt.Metrics.LimitChanges.WithLabelValues(r.opt.App, "up").Inc()
-		r.dispatch()
-	}
+	r.limit.met = max(r.limit.met-1, 0)
 	r.gauge()
 	unsaved := r.saveDue(now)
 	waiters, followers := r.waiting()
