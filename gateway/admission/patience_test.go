@@ -304,3 +304,30 @@ func TestPatience_takesNobodyForPatientOfWhomNothingIsKnown(t *testing.T) {
 		}
 	})
 }
+
+// No limit is as low as that: what callers do so soon changes nothing.
+func TestPatience_ignoresCallersThatGiveUpAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(t, learning(t, &fakeApp{open: true}, &memory{}))
+		for i := range 10 {
+			refusal(t, <-send(r, impatient(fmt.Sprint(i), 2*time.Second)))
+			time.Sleep(10 * time.Second)
+		}
+		if got := r.Status().WaitSeconds; got != 50 {
+			t.Errorf("calls are parked for %v s, want 50", got)
+		}
+	})
+}
+
+func TestPatience_looksAgainAfterTheClockWasSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for again, want := range map[time.Duration]float64{365 * 24 * time.Hour: 75, 12 * time.Hour: 50} {
+			r := newRoom(t, learning(t, &fakeApp{open: true}, &memory{state: State{Wait: WaitState{Limit: 50 * time.Second, Again: time.Now().Add(again)}}}))
+			send(r, newCall("run"))
+			time.Sleep(80 * time.Second)
+			if got := r.Status().WaitSeconds; got < want || got > want+2 {
+				t.Errorf("with the next canary in %v calls are parked for %v s, want %v", again, got, want)
+			}
+		}
+	})
+}

@@ -104,25 +104,23 @@ func (r *Room) endPauses(now time.Time, which func(Pause) bool) {
 }
 
 // expirePauses ends the pauses whose time is over. Run does so now and then, and
-// who looks at them before that. It tells whether there was one.
-func (r *Room) expirePauses() (ended bool) {
+// who looks at them before that.
+func (r *Room) expirePauses() {
 	if len(r.pauses) == 0 {
-		return false
+		return
 	}
 	now := r.opt.Now()
 	before := len(r.pauses)
 	r.endPauses(now, func(p Pause) bool { return p.over(now) })
-	if len(r.pauses) == before {
-		return false
+	if len(r.pauses) < before {
+		r.unsaved = true
+		r.opt.Log.Info("a pause is over", "app", r.opt.App, "still_paused", len(r.pauses))
 	}
-	r.unsaved = true
-	r.opt.Log.Info("a pause is over", "app", r.opt.App, "still_paused", len(r.pauses))
-	return true
 }
 
 // applyPauses marks what is paused.
 func (r *Room) applyPauses(now time.Time) {
-	p, found := r.pauseOf("", now)
+	p, found := r.pauseOf("")
 	r.paused = found && !p.over(now)
 	for _, f := range r.functions {
 		r.applyPause(f, now)
@@ -133,22 +131,18 @@ func (r *Room) applyPauses(now time.Time) {
 func (r *Room) applyPause(f *function, now time.Time) {
 	f.paused = false
 	if f.name != "" {
-		p, found := r.pauseOf(f.name, now)
+		p, found := r.pauseOf(f.name)
 		f.paused = found && !p.over(now)
 	}
 }
 
 // pauseOf returns the pause of a function by the name that calls have for it, or
-// that of the app: one that is not over, if there is one.
-func (r *Room) pauseOf(name string, now time.Time) (last Pause, found bool) {
+// that of the app. It may be over.
+func (r *Room) pauseOf(name string) (Pause, bool) {
 	for _, p := range r.pauses {
-		if p.Function != name && (p.Function == "" || r.opt.App+"-"+p.Function != name) {
-			continue
-		}
-		last, found = p, true
-		if !p.over(now) {
-			break
+		if p.Function == name || p.Function != "" && r.opt.App+"-"+p.Function == name {
+			return p, true
 		}
 	}
-	return last, found
+	return Pause{}, false
 }

@@ -45,14 +45,10 @@ const (
 	reasonDraining
 )
 
-// mayPass tells whether a call that would be parked may go to the app after all:
-// because the pause that kept it has just ended, or because no call ever waits.
-// The gate and its ramp are for calls that wait; one that cannot is tried as
-// long as the health says nothing against it.
-func (r *Room) mayPass(f *function, ended bool) bool {
-	if ended && r.mayStart(f) {
-		return true
-	}
+// mayPass tells whether a call that would be parked may go to the app after all,
+// because no call ever waits. The gate and its ramp are for calls that wait; one
+// that cannot is tried as long as the health says nothing against it.
+func (r *Room) mayPass(f *function) bool {
 	return !r.patience.auto && r.patience.limit == 0 && !r.paused && !f.paused && r.running < int(r.limit.now) && r.fair(f) &&
 		(r.opt.Health == nil || r.opt.Health.Usable())
 }

@@ -101,7 +101,7 @@ func (p *polled) finish() {
 // tells why it came back from the app.
 func (r *Room) park(c *call.Call, v *visit, failure *pool.Error) (*waiter, error) {
 	now, f := time.Now(), v.fn
-	ended := r.expirePauses()
+	r.expirePauses()
 	if v.parked.IsZero() {
 		v.parked = now
 	}
@@ -112,7 +112,7 @@ func (r *Room) park(c *call.Call, v *visit, failure *pool.Error) (*waiter, error
 	w.place = cmp.Or(v.place, c.Received)
 	w.began = began(c, now)
 	w.deadline = r.deadline(c, w.began.Add(r.patience.limit))
-	if failure == nil && f.first == nil && r.mayPass(f, ended) {
+	if failure == nil && f.first == nil && r.mayPass(f) {
 		r.start(f, &w.epoch)
 		w.ready <- nil
 		return w, nil
