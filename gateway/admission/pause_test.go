@@ -295,3 +295,22 @@ func TestPause_thatCannotBeKeptIsInForceAndIsKeptLater(t *testing.T) {
 		}
 	})
 }
+
+func TestStatus_tellsNoPauseThatIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := New(options(t, &fakeApp{})) // nobody runs it: nobody looks
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Pause("", time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.Status(); s.State != "paused" || len(s.Pauses) != 1 {
+			t.Errorf("status = %+v, want paused", s)
+		}
+		time.Sleep(time.Minute)
+		if s := r.Status(); s.State != "open" || len(s.Pauses) != 0 {
+			t.Errorf("status = %+v, want open and no pause", s)
+		}
+	})
+}
