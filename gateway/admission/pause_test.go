@@ -314,3 +314,27 @@ func TestStatus_tellsNoPauseThatIsOver(t *testing.T) {
 		}
 	})
 }
+
+func TestPause_thatIsOverIsNotGoneOnWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := New(options(t, &fakeApp{})) // nobody runs it: nobody looks
+		if err != nil {
+			t.Fatal(err)
+		}
+		pause := func() {
+			if err := r.Pause("f", time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pause()
+		time.Sleep(time.Minute)
+		pause()
+		if all := r.Status().Pauses; len(all) != 1 || !all[0].Since.Equal(time.Now()) {
+			t.Errorf("pauses = %+v, want one that began now", all)
+		}
+		time.Sleep(time.Minute)
+		if err := r.Resume("f"); !errors.Is(err, ErrNotPaused) {
+			t.Errorf("Resume of a pause that is over = %v", err)
+		}
+	})
+}

@@ -112,7 +112,7 @@ func (r *Room) park(c *call.Call, v *visit, failure *pool.Error) (*waiter, error
 	w.place = cmp.Or(v.place, c.Received)
 	w.began = began(c, now)
 	w.deadline = r.deadline(c, w.began.Add(r.patience.limit))
-	if failure == nil && f.first == nil && r.mayPass(f) {
+	if failure == nil && r.mayPass(f) {
 		r.start(f, &w.epoch)
 		w.ready <- nil
 		return w, nil
