@@ -7,12 +7,18 @@ import (
 	"github.com/inngest-gateway/inngest-gateway/call"
 )
 
-// Bounds of what is remembered of functions. Beyond them functions share one
-// queue: the name stands in the query, which is not signed.
+// Bounds of what is remembered of functions: a day, because what runs once a day
+// must find a place then, and so many. Beyond them the one whose last call is the
+// longest ago is forgotten; where all have calls, functions share one queue. The
+// name stands in the query, which is not signed.
 const (
 	maxFunctions = 1000
-	forgetAfter  = 600 // ticks
+	forgetAfter  = 24 * 60 * 60 // ticks
 )
+
+// keptPlaces is the part of the places that is kept for functions that have less
+// than their share: one of so many, and one at least.
+const keptPlaces = 8
 
 // A function is one of the app's, with its calls in the room.
 type function struct {
@@ -44,7 +50,7 @@ func (r *Room) function(name string) *function {
 	if f := r.functions[name]; f != nil {
 		return f
 	}
-	if len(r.functions) >= maxFunctions {
+	if len(r.functions) >= maxFunctions && !r.forgetOldest() {
 		if f := r.functions[""]; f != nil {
 			return f
 		}
@@ -63,6 +69,22 @@ func (r *Room) forget() {
 			delete(r.functions, name)
 		}
 	}
+}
+
+// forgetOldest drops the function whose last call is the longest ago, of those
+// that have none now.
+func (r *Room) forgetOldest() bool {
+	var oldest *function
+	for _, f := range r.functions {
+		if f.running+f.parked == 0 && (oldest == nil || f.seen < oldest.seen) {
+			oldest = f
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(r.functions, oldest.name)
+	return true
 }
 
 // functionID returns fnId of a target's query, as it is written there.
@@ -131,7 +153,6 @@ func (r *Room) open() bool {
 		return false
 	}
 	if r.running >= int(r.limit.now) {
-		r.limit.met = 2
 		return false
 	}
 	if r.opt.Health != nil && !r.opt.Health.Usable() {
@@ -143,13 +164,15 @@ func (r *Room) open() bool {
 
 // fair keeps the last eighth of the places for functions that have less than
 // their share, once the app is known to have several: a function whose steps
-// take hours must not take the others' turn.
+// take hours must not take the others' turn. A share is what each gets of those
+// that have calls, and of one more where one is known that has none: its call may
+// be the next.
 func (r *Room) fair(f *function) bool {
-	limit := int(r.limit.now)
-	if len(r.functions) < 2 || r.running < limit-limit/8 {
+	limit, known := int(r.limit.now), len(r.functions)
+	if known < 2 || limit < 2 || f.running == 0 || r.running < limit-max(limit/keptPlaces, 1) {
 		return true
 	}
-	return f.running*max(r.active, 2) < limit
+	return (f.running+1)*min(r.active+1, known) <= limit
 }
 
 // enlist gives a function turns.

@@ -18,7 +18,8 @@ const (
 	firstHold  = 10 * time.Second // without a sign, before it grows above what is known
 	lastHold   = 30 * time.Second // the same, where that was found again and again
 	growSteps  = 50               // seconds from 0 to the maximum at the most, below what is known
-	mostAbove  = 20               // a second: one at each tick, so one step too far costs one attempt
+	mostAbove  = 20               // a second: one at each tick, so one step too far costs one attempt,
+	stepAbove  = 4                // and where calls did not wait before, fewer than a breaker's five failures in a row
 	speedUp    = 10 * time.Second // how it grows faster: one a second until then, four after twice that
 	forgetLoad = 10 * time.Minute // without a sign: what the app could do then need not be so now
 )
@@ -40,7 +41,6 @@ type limiter struct {
 	now      float64 // what is in force, the smaller one of the two
 	load     bound   // by signs of load; the maximum if not adaptive
 	pool     bound   // by how many find a connection, adaptive or not
-	met      int     // seconds for which it counts that a call had to wait for it
 	raised   time.Time
 	best     map[string]*best // by endpoint and address
 }
@@ -158,7 +158,7 @@ func (l *limiter) raise(now time.Time, running int) bool {
 	span := min(max(now.Sub(l.raised), 0), time.Second).Seconds()
 	l.raised = now
 	before := l.now
-	needed := l.met > 0 || float64(running) >= 0.9*l.now
+	needed := float64(running) >= 0.9*l.now
 	l.load.raise(now, span, needed && l.load.now <= before)
 	l.pool.raise(now, span, needed && l.pool.now <= before)
 	l.apply()
@@ -180,7 +180,7 @@ func (b *bound) raise(now time.Time, span float64, needed bool) {
 	}
 	if needed && calm >= b.hold {
 		speed := float64(calm-b.hold) / float64(speedUp)
-		b.now = min(b.max, b.now+min(max(1, speed*speed), mostAbove)*span)
+		b.now = min(b.max, b.now+min(min(max(1, speed*speed), mostAbove)*span, stepAbove))
 	}
 }
 

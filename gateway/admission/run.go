@@ -70,7 +70,6 @@ func (r *Room) eachSecond(now time.Time) {
 	if r.limit.adaptive && r.opt.Health != nil && r.limit.slow(r.opt.Health.Status()) {
 		r.overload(now)
 	}
-	r.limit.met = max(r.limit.met-1, 0)
 	r.gauge()
 	unsaved := r.saveDue(now)
 	waiters, followers := r.waiting()
