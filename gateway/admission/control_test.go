@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestControls_pauseAndResumeWhatTheTargetNames(t *testing.T) {
 		rooms[app] = r
 	}
 	controls := Controls(rooms, func(app string) (string, []string) {
-		return "eu", map[string][]string{"shop/eu": {"eu-order", "eu-send-mail"}}[app]
+		return path.Base(app), map[string][]string{"shop/eu": {"eu-order", "eu-send-mail"}, "mail": {"mail-send"}}[app]
 	})
 	for _, c := range []struct {
 		name, body string
@@ -42,6 +43,8 @@ func TestControls_pauseAndResumeWhatTheTargetNames(t *testing.T) {
 		{"pause", `{"target":"shop/eu/eu-send-mail"}`, "shop/eu", 3, ""},
 		{"pause", `{"target":"shop/eu/send-mail"}`, "shop/eu", 3, ""},
 		{"resume", `{"target":"shop/eu/send-mail"}`, "shop/eu", 2, ""},
+		{"pause", `{"target":"mail/mail-send"}`, "mail", 1, ""},
+		{"resume", `{"target":"mail/send"}`, "mail", 0, ""},
 		{"pause", `mail`, "mail", 0, "not understood"},
 		{"resume", `{"target":"shop/bill"}`, "shop", 2, "shop/bill is not paused; paused are: shop, shop/order"},
 		{"resume", `{"target":"shop"}`, "shop", 1, ""},

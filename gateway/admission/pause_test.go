@@ -283,13 +283,15 @@ func TestPause_thatCannotBeKeptIsInForceAndIsKeptLater(t *testing.T) {
 			t.Errorf("pause = %+v, %v in state %s; want it in force, and: %s", got, err, r.Status().State, want)
 		}
 		time.Sleep(time.Minute)
+		r.saving.Lock()
 		if disk.tries < 3 || disk.tries > 8 {
 			t.Errorf("%d tries to save in a minute, want some", disk.tries)
 		}
-		r.saving.Lock()
 		disk.full = false
 		r.saving.Unlock()
 		time.Sleep(time.Minute)
+		r.saving.Lock()
+		defer r.saving.Unlock()
 		if len(disk.state.Pauses) != 1 || disk.saves != 1 {
 			t.Errorf("kept %d times: %+v, want the pause, once", disk.saves, disk.state)
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,7 +181,8 @@ func sharesNoMore(t *testing.T, limit func(*Room)) {
 
 // silentBody is an answer of which no more arrives.
 type silentBody struct {
-	aborted chan struct{}
+	aborted chan struct{} // its end, once it is aborted
+	aborts  atomic.Int32
 	closed  bool
 }
 
@@ -189,7 +191,7 @@ func (b *silentBody) Read([]byte) (int, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-func (b *silentBody) Abort() { close(b.aborted) }
+func (b *silentBody) Abort() { b.aborts.Add(1) }
 
 func (b *silentBody) Close() error {
 	b.closed = true
@@ -220,6 +222,13 @@ func TestRecording_isGivenUpWhenTheLastFollowerLeavesTooAtOnce(t *testing.T) {
 		}
 		third.answer.Release()
 		synctest.Wait()
+		if n := body.aborts.Load(); n != 1 {
+			t.Errorf("the stream was aborted %d times, want once", n)
+		}
+		app.set(func(a *fakeApp) { a.step = nil })
+		wantAnswer(t, <-send(r, newCall("run"))) // not joined to what ends just now
+		close(body.aborted)
+		synctest.Wait()
 		if s := r.Status(); s.Running != 0 || !body.closed || flights(r) != 0 || r.opt.Budget.Used() != 0 {
 			t.Errorf("%d calls run, stream closed: %v, %d flights, %d bytes; want all given up at once", s.Running, body.closed, flights(r), r.opt.Budget.Used())
 		}
@@ -243,5 +252,9 @@ func TestRecording_takesNobodyAfterItBroke(t *testing.T) {
 		if joined := c.rec.attach() != nil; joined != c.joins {
 			t.Errorf("%s: a duplicate joins: %v, want %v", name, joined, c.joins)
 		}
+	}
+	left := &recording{keeps: true, readers: 1}
+	if !left.alone() || left.attach() != nil {
+		t.Error("a duplicate joins a leader that is about to leave")
 	}
 }
