@@ -21,6 +21,7 @@ const (
 	mostAbove  = 20               // a second: one at each tick, so one step too far costs one attempt,
 	stepAbove  = 4                // and where calls did not wait before, fewer than a breaker's five failures in a row
 	speedUp    = 10 * time.Second // how it grows faster: one a second until then, four after twice that
+	stepAfter  = 15 * time.Second // between steps, longer than a call waits for a connection by default
 	forgetLoad = 10 * time.Minute // without a sign: what the app could do then need not be so now
 )
 
@@ -50,7 +51,7 @@ func newLimiter(c Concurrency) limiter {
 	return limiter{
 		max: c.Max, adaptive: c.Adaptive, now: most,
 		load: bound{min: float64(c.Min), max: most, now: most, known: most},
-		pool: bound{min: 1, max: most, now: most, known: most},
+		pool: bound{min: 1, max: most, now: most, known: most, stepwise: true},
 	}
 }
 
@@ -63,6 +64,13 @@ type bound struct {
 	hold     time.Duration // before it is tried whether that is still so
 	signAt   time.Time     // of the last sign, also one that says little
 	lowered  time.Time
+
+	// A call that is one too many may wait long for a connection: it is found out
+	// whether it got one before more are tried, and those that came after it do
+	// not overtake it.
+	stepwise  bool
+	step      float64 // the last one; 0: none since that many were found
+	steppedAt time.Time
 }
 
 // best is what an endpoint can do.
@@ -141,7 +149,7 @@ func (b *bound) found(now time.Time, n float64) {
 	} else {
 		b.hold = min(2*b.hold, lastHold)
 	}
-	b.known, b.foundAt = n, now
+	b.known, b.foundAt, b.step = n, now, 0
 }
 
 func (b *bound) lower(now time.Time, to float64) bool {
@@ -158,7 +166,7 @@ func (l *limiter) raise(now time.Time, running int) bool {
 	span := min(max(now.Sub(l.raised), 0), time.Second).Seconds()
 	l.raised = now
 	before := l.now
-	needed := float64(running) >= 0.9*l.now
+	needed := float64(running) >= 0.9*math.Floor(l.now)
 	l.load.raise(now, span, needed && l.load.now <= before)
 	l.pool.raise(now, span, needed && l.pool.now <= before)
 	l.apply()
@@ -178,7 +186,14 @@ func (b *bound) raise(now time.Time, span float64, needed bool) {
 		b.now = min(b.known, b.now+max(1, speed)*span)
 		return
 	}
-	if needed && calm >= b.hold {
+	switch {
+	case !needed || calm < b.hold:
+	case b.stepwise:
+		if calm >= stepAfter && now.Sub(b.steppedAt) >= stepAfter {
+			b.step, b.steppedAt = max(1, 2*b.step), now
+			b.now = min(b.max, b.now+b.step)
+		}
+	default:
 		speed := float64(calm-b.hold) / float64(speedUp)
 		b.now = min(b.max, b.now+min(min(max(1, speed*speed), mostAbove)*span, stepAbove))
 	}

@@ -74,9 +74,9 @@ func TestLimit_followsAnAppThatIsOverloadedAndRecovers(t *testing.T) {
 					t.Errorf("the limit was %d over a minute, want about 40, which the app can do", mean)
 				}
 				app.set(func(a *fakeApp) { a.capacity, a.step = 0, takes(400*time.Millisecond) })
-				time.Sleep(2 * time.Minute)
+				time.Sleep(3 * time.Minute)
 				if got := r.Status().Limit; got < 150 {
-					t.Errorf("the limit is %d two minutes after the load was gone, want what is needed, 150", got)
+					t.Errorf("the limit is %d three minutes after the load was gone, want what is needed, 150", got)
 				}
 				close(stop)
 				time.Sleep(time.Minute)

@@ -210,7 +210,7 @@ func TestLimit_givesNoPlaceAwayThatTheAppRefuses(t *testing.T) {
 			t.Errorf("%d attempts lost, want one for each place at most", bad)
 		}
 		mu.Unlock()
-		if got := r.Status().Limit; got < 35 || got > 50 {
+		if got := r.Status().Limit; got < 30 || got > 50 {
 			t.Errorf("limit = %d, want about the app's 50", got)
 		}
 		close(stop)
