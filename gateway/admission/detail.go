@@ -31,6 +31,8 @@ func (r *Room) complain(e *Error, w *waiter, now time.Time, why reason) {
 		}
 	case reasonShare:
 		full(strconv.Itoa(r.mostOfOne()), r.opt.Names.Wait+".max_calls", "%d calls of this function wait already, and one function may have %s, three quarters of the room (%s)", w.fn.parked)
+	case reasonShareBytes:
+		full(strconv.FormatInt(r.mostBytesOfOne(), 10)+"B", r.opt.Names.Wait+".max_bytes", "%d bytes of calls of this function wait already, and one function may have %s, three quarters of the room (%s)", w.fn.bytes)
 	case reasonBytes:
 		full(strconv.FormatInt(wait.MaxBytes, 10)+"B", r.opt.Names.Wait+".max_bytes", "%d bytes of calls wait for that already, and there is room for %s (%s)", r.bytes)
 	case reasonLobbyCalls:

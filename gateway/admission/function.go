@@ -25,6 +25,7 @@ type function struct {
 	name        string // as in fnId: app-function
 	running     int
 	parked      int
+	bytes       int64   // of the parked ones
 	first, last *waiter // the one that came first, by when its call was received
 	paused      bool
 	seen        int64 // tick of its last call

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/inngest-gateway/inngest-gateway/call"
+	"github.com/inngest-gateway/inngest-gateway/inngest"
 )
 
 // ofHogs is an app with functions whose steps take hours, and others.
@@ -150,5 +151,45 @@ func TestRoom_keepsTheTurnWhenAnEarlierFunctionHasNoCallsLeft(t *testing.T) {
 		if got := fmt.Sprint(app.seen()); got != "[a0 a1 b1 c1 b2 c2]" {
 			t.Errorf("order = %s, want c after b", got)
 		}
+	})
+}
+
+// A function with large calls does not fill the room either, but one call of it
+// may be as large as the room.
+func TestRoom_keepsBytesForOtherFunctions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := &fakeApp{}
+		o := options(t, app)
+		o.Wait.MaxBytes = 100 << 10
+		r := newRoom(t, o)
+		wantAnswer(t, <-send(r, callOf("other", "known")))
+		app.set(func(a *fakeApp) { a.open, a.downSince = true, time.Now() })
+		large := func(function, run string, bytes int) <-chan result {
+			c := callOf(function, run)
+			c.Body = make([]byte, bytes)
+			return send(r, c)
+		}
+		var hogs []<-chan result
+		for i := range 8 {
+			hogs = append(hogs, large("hog", fmt.Sprint(i), 9<<10))
+			synctest.Wait()
+		}
+		e := refusal(t, <-large("hog", "over", 9<<10))
+		if want := "73728 bytes of calls of this function wait already, and one function may have 76800B, three quarters of the room (apps[].wait.max_bytes)"; e.Code != inngest.CodeWaitingRoomFull || !strings.Contains(e.Detail, want) {
+			t.Errorf("error = %v, want waiting_room_full: %s", e, want)
+		}
+		other := large("other", "run", 20<<10)
+		time.Sleep(time.Second)
+		app.set(func(a *fakeApp) { a.open = false })
+		wantAnswer(t, <-other)
+		for _, one := range hogs {
+			wantAnswer(t, <-one)
+		}
+		time.Sleep(5 * time.Second)
+		app.set(func(a *fakeApp) { a.open = true })
+		alone := large("hog", "alone", 90<<10)
+		time.Sleep(time.Second)
+		app.set(func(a *fakeApp) { a.open = false })
+		wantAnswer(t, <-alone)
 	})
 }

@@ -130,7 +130,7 @@ func keepsItsBooks(t *testing.T, w *whims) {
 			s, r.active, len(r.ring), r.gate, len(r.guard.flights), r.patience.canary, r.recorded.Load(), o.Budget.Used())
 	}
 	for name, f := range r.functions {
-		if f.running != 0 || f.parked != 0 || f.first != nil || f.last != nil {
+		if f.running != 0 || f.parked != 0 || f.bytes != 0 || f.first != nil || f.last != nil {
 			t.Errorf("function %s is left with %+v", name, f)
 		}
 	}

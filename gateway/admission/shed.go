@@ -39,6 +39,7 @@ const (
 	reasonDeadline reason = iota
 	reasonCalls
 	reasonShare
+	reasonShareBytes
 	reasonBytes
 	reasonLobbyCalls
 	reasonLobbyBytes

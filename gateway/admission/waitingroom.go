@@ -126,6 +126,8 @@ func (r *Room) park(c *call.Call, v *visit, failure *pool.Error) (*waiter, error
 		return nil, r.shed(w, now, reasonCalls)
 	case len(r.functions) > 1 && f.parked >= r.mostOfOne():
 		return nil, r.shed(w, now, reasonShare)
+	case len(r.functions) > 1 && f.parked > 0 && f.bytes+w.bytes > r.mostBytesOfOne():
+		return nil, r.shed(w, now, reasonShareBytes)
 	case r.bytes+w.bytes > r.opt.Wait.MaxBytes:
 		return nil, r.shed(w, now, reasonBytes)
 	}
@@ -151,6 +153,9 @@ func (r *Room) seats(c *call.Call) int {
 // others: a function that is paused, or gets more than the app can do, must not
 // take all the seats.
 func (r *Room) mostOfOne() int { return r.opt.Wait.MaxCalls - r.opt.Wait.MaxCalls/4 }
+
+// mostBytesOfOne returns how many bytes they may have, if they are several.
+func (r *Room) mostBytesOfOne() int64 { return r.opt.Wait.MaxBytes - r.opt.Wait.MaxBytes/4 }
 
 // began returns when the caller of a call began to wait.
 func began(c *call.Call, now time.Time) time.Time {
@@ -220,6 +225,7 @@ func (r *Room) seat(w *waiter) {
 	r.busy(f, 0, 1)
 	r.parked++
 	r.bytes += w.bytes
+	f.bytes += w.bytes
 	r.m.parked.Set(float64(r.parked))
 	r.m.bytes.Set(float64(r.bytes))
 }
@@ -241,6 +247,7 @@ func (r *Room) unseat(w *waiter) {
 	r.busy(f, 0, -1)
 	r.parked--
 	r.bytes -= w.bytes
+	f.bytes -= w.bytes
 	r.opt.Lobby.leave(w.bytes)
 	r.m.parked.Set(float64(r.parked))
 	r.m.bytes.Set(float64(r.bytes))
