@@ -113,8 +113,8 @@ func (w *worker) doubted(ctx context.Context) bool {
 		w.confirm(ctx, func(ctx context.Context) (bool, Result) { return w.tryBehind(ctx, at) })
 		return true
 	}
-	if r, ok := w.piece(d.depth - there); ok {
-		w.confirm(ctx, func(ctx context.Context) (bool, Result) { return w.tryPiece(ctx, r) })
+	if _, ok := w.piece(d.depth - there); ok {
+		w.confirm(ctx, func(ctx context.Context) (bool, Result) { return w.tryPiece(ctx, d.depth-there) })
 		return true
 	}
 	if d.depth > 0 { // all were tried: Inngest takes nothing
@@ -124,8 +124,8 @@ func (w *worker) doubted(ctx context.Context) bool {
 }
 
 // confirm sends the front of the queue, for Inngest may be back, and if it gets
-// no clear answer looks at once whether something else is taken. Then the front is
-// to blame, and is set back. Were the two further apart, what is tried in its
+// no clear answer looks at once whether something else is taken, unless some of
+// the front itself was. Then the front is to blame, and is set back. Were the two further apart, what is tried in its
 // place would overtake it whenever Inngest comes back in between.
 func (w *worker) confirm(ctx context.Context, other func(context.Context) (taken bool, result Result)) {
 	if !w.enterSlot(ctx) {
@@ -134,14 +134,15 @@ func (w *worker) confirm(ctx context.Context, other func(context.Context) (taken
 	i := w.queue[0]
 	// The breaker hears nothing of it: should this be its probe, the other one is
 	// to be that.
+	before := i.events()
 	result := w.send(ctx, i, true)
-	taken, instead := false, Result{}
-	if unclear(result.Err) {
+	taken, instead := i.events() < before, Result{}
+	if unclear(result.Err) && !taken {
 		taken, instead = other(ctx)
 	}
 	w.leaveSlot()
 	switch {
-	case taken:
+	case taken && unclear(result.Err):
 		w.doubts.trust()
 		w.queue = w.queue[1:]
 		w.failed, w.err = 0, nil

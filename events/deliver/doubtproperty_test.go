@@ -33,19 +33,43 @@ func TestDoubt_losesAndRepeatsNothing(t *testing.T) {
 		stops := rapid.SliceOfN(rapid.IntRange(1, 200), 0, 3).Draw(rt, "stops")
 		together := rapid.SliceOfN(rapid.Bool(), len(counts), len(counts)).Draw(rt, "together")
 		synctest.Test(t, func(t *testing.T) {
-			papers := records(counts, odd...)
-			for n, p := range papers {
-				if together[n] && n > 0 {
-					p.Traceparent = papers[n-1].Traceparent
-				}
-				for _, b := range bad {
-					p.Body = []byte(strings.ReplaceAll(string(p.Body), fmt.Sprintf(`"n":"%d"`, b), fmt.Sprintf(`"n":"%d","bad":true`, b)))
-				}
-			}
+			papers := mixed(counts, together, odd, bad)
 			m.run(t, rt, stops, papers)
 			m.judge(rt, total, bad, papers, len(stops) > 0)
 		})
 	})
+}
+
+// Inngest comes back while a piece of a record is about to be tried in place of
+// all of it: what it then took of the record is not in the piece.
+func TestDoubt_triesNoPieceThatWasTakenMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mixture{status: 413, lost: map[string]bool{}, faults: []int{502, 200, 502, 200, 500, 0, 200, 500, 500, 500}}
+		papers := mixed([]int{6, 12, 1, 11}, []bool{false, true, true, false}, []int{3}, []int{0})
+		m.run(t, t, nil, papers)
+		m.judge(t, 30, []int{0}, papers, false)
+	})
+}
+
+// mixed are records with so many events each, some in one with the record before,
+// some of the events odd and some bad.
+func mixed(counts []int, together []bool, odd, bad []int) []*paper {
+	papers := records(counts, odd...)
+	for n, p := range papers {
+		if together[n] && n > 0 {
+			p.Traceparent = papers[n-1].Traceparent
+		}
+		for _, b := range bad {
+			p.Body = []byte(strings.ReplaceAll(string(p.Body), fmt.Sprintf(`"n":"%d"`, b), fmt.Sprintf(`"n":"%d","bad":true`, b)))
+		}
+	}
+	return papers
+}
+
+// A failer is a test, or a case of a property.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
 }
 
 // lostAnswer is a fault: the events are taken, and the answer does not arrive.
@@ -61,7 +85,7 @@ type mixture struct {
 
 // run delivers records with restarts in between, and makes the odd ones like the
 // others after a while.
-func (m *mixture) run(t *testing.T, rt *rapid.T, stops []int, papers []*paper) {
+func (m *mixture) run(t *testing.T, rt failer, stops []int, papers []*paper) {
 	c := m.client(t)
 	for _, seconds := range stops {
 		stop := workOn(t, c, papers...)
@@ -122,7 +146,7 @@ func (m *mixture) set(status int) {
 	m.status = status
 }
 
-func (m *mixture) judge(t *rapid.T, total int, bad []int, papers []*paper, restarted bool) {
+func (m *mixture) judge(t failer, total int, bad []int, papers []*paper, restarted bool) {
 	t.Helper()
 	taken := m.api.counts()
 	for n := range taken {

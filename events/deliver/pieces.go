@@ -21,9 +21,13 @@ func (w *worker) piece(at int) (Range, bool) {
 	return Range{r.From + n*at/pieces, r.From + n*(at+1)/pieces}, pieces <= min(n, maxPieces)
 }
 
-// tryPiece sends a piece of the first record, and tells whether Inngest took any
-// of it.
-func (w *worker) tryPiece(ctx context.Context, r Range) (taken bool, result Result) {
+// tryPiece sends a piece of the first record, of which nothing was taken just now,
+// and tells whether Inngest took any of it.
+func (w *worker) tryPiece(ctx context.Context, at int) (taken bool, result Result) {
+	r, ok := w.piece(at)
+	if !ok {
+		return false, Result{Err: errUncut}
+	}
 	i := w.queue[0]
 	before := i.events()
 	i.left = without(i.left, r)
