@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type server struct {
 	tb          testing.TB
 	address     string
 	certificate *tls.Certificate // nil: it speaks no TLS
+	greeted     atomic.Int64     // handshakes that somebody began
 	http        *http.Server
 	served      chan struct{}
 }
@@ -86,7 +88,10 @@ func (s *server) comeBack() {
 		return err == nil
 	})
 	if s.certificate != nil {
-		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{*s.certificate}})
+		ln = tls.NewListener(ln, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			s.greeted.Add(1)
+			return s.certificate, nil
+		}})
 	}
 	s.http = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Minute}
 	s.served = make(chan struct{})
