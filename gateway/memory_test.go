@@ -55,7 +55,7 @@ func TestGateway_keepsItsProcessWithinLimitsMemory(t *testing.T) {
 	const total, ceiling = 512 << 20, 8 << 30
 	cfg := load(t, oneApp("http://127.0.0.1:1", "http://127.0.0.1:1", "limits: {memory: 512MiB}"))
 	g := startWith(t, Options{Config: cfg, OwnProcess: true, HeapCeiling: ceiling})
-	if got := g.budget.Max(); got > total-leastOwn || got < total/2 {
+	if got := g.bodies(); got > total-leastOwn || got < total/2 {
 		t.Errorf("bodies may take %d MiB of %d", got>>20, total>>20)
 	}
 	over := time.After(patience)
