@@ -101,7 +101,7 @@ func newParts(t testing.TB, dir, url string, transport http.RoundTripper) parts 
 	var p parts
 	if p.spool, err = spool.New(spool.Options{
 		Dir: dir + "/spool", Name: "TEST", Replicas: 1, MaxBytes: 1 << 30, MaxAge: time.Hour, AckWait: 10 * time.Second,
-		MaxInFlight: 10, OpTimeout: 10 * time.Second, Sweep: time.Second, Now: time.Now, Log: log,
+		MaxInFlight: 10, MaxDelayed: 100, OpTimeout: 10 * time.Second, Sweep: time.Second, Now: time.Now, Log: log,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +110,7 @@ func newParts(t testing.TB, dir, url string, transport http.RoundTripper) parts 
 	}
 	if p.drainer, err = deliver.NewDrainer(deliver.DrainerOptions{
 		Spool: p.spool, Client: client, Concurrency: 4, MaxEvents: 500, Backoff: deliver.Backoff{Min: time.Millisecond, Max: 50 * time.Millisecond},
+		SetBack: deliver.Backoff{Min: 10 * time.Millisecond, Max: time.Second}, MaxSetBack: 100,
 		MaxAge: time.Hour, Extend: time.Second, Look: 20 * time.Millisecond, Now: time.Now, Metrics: m.Deliver, Log: log,
 	}); err != nil {
 		t.Fatal(err)
