@@ -125,8 +125,9 @@ func (w *worker) doubted(ctx context.Context) bool {
 
 // confirm sends the front of the queue, for Inngest may be back, and if it gets
 // no clear answer looks at once whether something else is taken, unless some of
-// the front itself was. Then the front is to blame, and is set back. Were the two further apart, what is tried in its
-// place would overtake it whenever Inngest comes back in between.
+// the front itself was. Then the front is to blame, and is set back. Were the two
+// further apart, what is tried in its place would overtake it whenever Inngest
+// comes back in between.
 func (w *worker) confirm(ctx context.Context, other func(context.Context) (taken bool, result Result)) {
 	if !w.enterSlot(ctx) {
 		return

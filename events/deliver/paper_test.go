@@ -153,7 +153,7 @@ func workUnder(t *testing.T, c *Client, change func(*DrainerOptions), papers ...
 			if !wait || ctx.Err() != nil {
 				return held{}, false, ctx.Err()
 			}
-			sleep(ctx, 100*time.Millisecond, nil)
+			sleep(ctx, 300*time.Millisecond, nil)
 		}
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
