@@ -162,3 +162,19 @@ func TestRoom_saysThatConnectionsAreMissing(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 	})
 }
+
+// A connection is free when a call has ended: nobody waits for longer.
+func TestRoom_goesOnWhenAConnectionIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPooled(1, 0)
+		p.step = takes(20 * time.Millisecond)
+		r := p.room(t, true)
+		send(r, newCall("first"))
+		synctest.Wait()
+		got := <-send(r, newCall("second"))
+		wantAnswer(t, got)
+		if got.after != 40*time.Millisecond {
+			t.Errorf("answered after %v, want 40 ms: at once when the first had ended", got.after)
+		}
+	})
+}

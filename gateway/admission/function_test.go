@@ -60,6 +60,24 @@ func TestRoom_leavesAPlaceToWhoComesRarely(t *testing.T) {
 	}
 }
 
+// Where there are more functions than places, one that has none is not kept from
+// the last ones.
+func TestRoom_givesTheLastPlaceToWhoHasNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(t, ofHogs())
+		o.Concurrency = Concurrency{Min: 1, Max: 4}
+		r := newRoom(t, o)
+		for i := range 10 {
+			send(r, callOf(fmt.Sprint("hog", i), fmt.Sprint("hog", i)))
+		}
+		time.Sleep(time.Second)
+		if got := r.Status().Running; got != 4 {
+			t.Errorf("%d calls of ten functions run, want all 4 places taken", got)
+		}
+		time.Sleep(10 * time.Hour)
+	})
+}
+
 // Where nobody is missing, no place is left empty.
 func TestRoom_givesAllPlacesToThoseThatAreThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -149,7 +149,8 @@ func (b *bound) found(now time.Time, n float64) {
 	} else {
 		b.hold = min(2*b.hold, lastHold)
 	}
-	b.known, b.foundAt, b.step = n, now, 0
+	b.known, b.foundAt = n, now
+	b.step, b.steppedAt = 0, now
 }
 
 func (b *bound) lower(now time.Time, to float64) bool {
@@ -189,7 +190,7 @@ func (b *bound) raise(now time.Time, span float64, needed bool) {
 	switch {
 	case !needed || calm < b.hold:
 	case b.stepwise:
-		if calm >= stepAfter && now.Sub(b.steppedAt) >= stepAfter {
+		if now.Sub(b.steppedAt) >= stepAfter {
 			b.step, b.steppedAt = max(1, 2*b.step), now
 			b.now = min(b.max, b.now+b.step)
 		}

@@ -217,3 +217,46 @@ func TestLimit_givesNoPlaceAwayThatTheAppRefuses(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// The first call after an outage meets a proxy that has nobody behind it yet.
+// That one is all that may pass says nothing about a thousand.
+func TestLimit_learnsLittleFromTheFirstCallAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := &fakeApp{open: true, step: func(*call.Call) (*call.Answer, error) { return &call.Answer{Status: 503}, nil }}
+		o := adaptive(t, app)
+		o.Concurrency = Concurrency{Min: 10, Max: 1000, Adaptive: true}
+		r := newRoom(t, o)
+		done := send(r, newCall("run"))
+		time.Sleep(5 * time.Second)
+		app.set(func(a *fakeApp) { a.open = false })
+		if got := <-done; got.err != nil || r.Status().Limit != 700 {
+			t.Errorf("Do = %v, limit = %d; want an answer and three tenths less than 1000", got.err, r.Status().Limit)
+		}
+	})
+}
+
+// The limit grows above what is known where it is in force, and no other does.
+func TestLimit_growsWhereItIsInForceAndUsed(t *testing.T) {
+	for name, test := range map[string]struct {
+		load, pool float64
+		running    int
+		want       [2]float64 // load and pool, after a second
+	}{
+		"all of it is used":               {load: 20, pool: 1000, running: 20, want: [2]float64{24, 1000}},
+		"a fraction of a call is not":     {load: 5.6, pool: 1000, running: 5, want: [2]float64{9.6, 1000}},
+		"half of it is used":              {load: 20, pool: 1000, running: 10, want: [2]float64{20, 1000}},
+		"connections are what is missing": {load: 20, pool: 10, running: 10, want: [2]float64{20, 11}},
+		"connections are not":             {load: 10, pool: 20, running: 10, want: [2]float64{14, 20}},
+	} {
+		l := newLimiter(Concurrency{Min: 1, Max: 1000, Adaptive: true})
+		now := time.Now()
+		l.load.now, l.load.known, l.load.foundAt = test.load, test.load, now.Add(-5*time.Minute)
+		l.pool.now, l.pool.known, l.pool.foundAt = test.pool, test.pool, now.Add(-5*time.Minute)
+		l.apply()
+		l.raised = now.Add(-time.Second)
+		l.raise(now, test.running)
+		if got := [2]float64{l.load.now, l.pool.now}; got != test.want {
+			t.Errorf("%s: load and pool = %v, want %v", name, got, test.want)
+		}
+	}
+}
