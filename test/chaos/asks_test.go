@@ -35,30 +35,32 @@ type askKind struct {
 	rest               time.Duration // from its answer to the next one
 }
 
-// askKinds are those of an app called mail. No run is the one that its
-// checkpoints are for: what counts is who says so.
+// askKinds are small requests of an app called mail.
 func askKinds() map[string]askKind {
-	const often, run = 5 * time.Millisecond, "01M879HYYB4NJQFZMS5KAZ0000"
-	checkpoint := func(filler int) string {
-		return fmt.Sprintf(`{"run_id":%q,"generation_id":1,"steps":[],"filler":%q}`, run, strings.Repeat("x", filler))
-	}
+	const often = 5 * time.Millisecond
 	return map[string]askKind{
-		"read":             {http.MethodGet, "/v1/apps/mail/functions", "", often},
-		"checkpoint":       {http.MethodPost, "/v1/checkpoint/" + run + "/async", checkpoint(100), often},
-		"large checkpoint": {http.MethodPost, "/v1/checkpoint/" + run + "/async", checkpoint(3 << 20), 100 * time.Millisecond},
-		"register":         {http.MethodPost, "/fn/register", registration("mail", "t/mail", "http://127.0.0.1:1/mail"), often},
+		"read":       {http.MethodGet, "/v1/apps/mail/functions", "", often},
+		"checkpoint": askCheckpoint(100, often),
+		"register":   {http.MethodPost, "/fn/register", registration("mail", "t/mail", "http://127.0.0.1:1/mail"), often},
 	}
 }
 
-// ask asks all of these, each kind by so many at once, until stop. An answer that
-// takes longer than the limit is none.
-func ask(tb testing.TB, address string, atOnce int, limit time.Duration) *asks {
+// askCheckpoint is a checkpoint of a size. No run is the one that it is for: what
+// counts is who says so.
+func askCheckpoint(size int, rest time.Duration) askKind {
+	const run = "01M879HYYB4NJQFZMS5KAZ0000"
+	body := fmt.Sprintf(`{"run_id":%q,"generation_id":1,"steps":[],"filler":%q}`, run, strings.Repeat("x", size))
+	return askKind{http.MethodPost, "/v1/checkpoint/" + run + "/async", body, rest}
+}
+
+// ask asks all of these, each kind by so many at once, until stop.
+func ask(tb testing.TB, address string, atOnce int, kinds map[string]askKind) *asks {
 	tb.Helper()
 	key, err := signature.ParseKey(recorded.SigningKey)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	a := &asks{tb: tb, client: &http.Client{Timeout: limit, Transport: &http.Transport{MaxIdleConnsPerHost: 4 * atOnce}}, told: map[string]map[string]int{}}
+	a := &asks{tb: tb, client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: len(kinds) * atOnce}}, told: map[string]map[string]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = func() {
 		cancel()
@@ -66,7 +68,7 @@ func ask(tb testing.TB, address string, atOnce int, limit time.Duration) *asks {
 		a.client.CloseIdleConnections()
 	}
 	tb.Cleanup(a.stop)
-	for name, kind := range askKinds() {
+	for name, kind := range kinds {
 		a.told[name] = map[string]int{}
 		for range atOnce {
 			a.stopped.Go(func() {

@@ -16,14 +16,14 @@ func TestGateway_withConnectionsOfAppsThatHang(t *testing.T) {
 	s := newServer(t)
 	newSink(t, s)
 	a, mail := newApp(t, "shop", time.Millisecond), newApp(t, "mail", time.Millisecond)
-	g := newGateway(t, s, []*app{a, mail}, "limits: {head_timeout: 1s, connections: 2000}\noutbound: {body_timeout: 1s}")
+	g := newGateway(t, s, []*app{a, mail}, "limits: {head_timeout: 5s, connections: 2000}\noutbound: {body_timeout: 1s}")
 	g.environ = append(g.environ, "GATEWAY_PUBLIC_URL=http://"+g.inngest)
 	a.start()
 	g.start()
 	s.register("shop", "t/shop", "http://"+g.inngest+"/shop")
 	s.register("mail", "t/mail", "http://"+g.inngest+"/mail")
 	crowd := newCrowd(t, g.apps, eventRequest("t/never"), each)
-	asks := ask(t, g.apps, 4, patience)
+	asks := ask(t, g.apps, 4, askKinds())
 	b := send(t, g.apps, 16, events, 300)
 	s.begin("shop", runs)
 	until(t, "all runs", func() bool { return s.tally("shop").Completed == runs })
@@ -101,18 +101,22 @@ func TestGateway_whileInngestIsFrozen(t *testing.T) {
 	before := g.holds()
 
 	stop := steadily(t, s, "shop", runsPerSecond)
-	asks := ask(t, g.apps, atOnce, patience)
+	asks := ask(t, g.apps, atOnce, askKinds())
 	asks.more(10, "Inngest's")
 	b := send(t, g.apps, 32, events, 300)
 	b.until(events / 4)
 	s.goAway()
 	hole := openHole(t, s.address)
 	answered, meanwhile := a.did("answered"), send(t, g.apps, 32, events, 300)
+	// More than there is memory for what apps send.
+	large := ask(t, g.apps, atOnce, map[string]askKind{"large checkpoint": askCheckpoint(3<<20, 100*time.Millisecond)})
 	asks.more(2*atOnce, "50") // nearly all of these were asked while it was frozen
+	large.more(2*atOnce, "50")
 	until(t, "calls that are answered", func() bool { return a.did("answered") > answered+2*runsPerSecond })
 	b.wait()
 	meanwhile.wait()
 	until(t, "requests that Inngest does not answer", func() bool { return hole.taken() > 0 })
+	large.stop()
 	hole.close()
 	s.comeBack()
 	asks.more(10, "Inngest's")
@@ -127,14 +131,15 @@ func TestGateway_whileInngestIsFrozen(t *testing.T) {
 		}
 	}
 
-	asks.judge("502 inngest_unavailable", "503 inngest_unavailable", "503 memory_exhausted")
+	asks.judge("502 inngest_unavailable", "503 inngest_unavailable")
+	large.judge("502 inngest_unavailable", "503 memory_exhausted")
 	if got := s.tally("shop"); got.Completed != begun || got.Burned != 0 {
 		t.Errorf("of %d runs: %+v; want all completed and no attempt burned", begun, got)
 	}
 	until(t, "no request", func() bool { return g.metric("inngest_gateway_outbound_in_flight_requests") == 0 })
 	until(t, "no memory in use", func() bool { return g.metric("inngest_gateway_budget_used_bytes") == 0 })
 	until(t, fmt.Sprintf("what it held before, %d", before), func() bool { return g.holds() <= before+5 })
-	t.Logf("%d runs beside %s", begun, asks)
+	t.Logf("%d runs beside %s; %s", begun, asks, large)
 }
 
 // holds counts the files and connections that the gateway has open, but those of
