@@ -165,13 +165,17 @@ func (r *Room) open() bool {
 
 // fair keeps the last eighth of the places for functions that have less than
 // their share, once the app is known to have several: a function whose steps
-// take hours must not take the others' turn. A share is what each gets of those
-// that have calls, and of one more where one is known that has none: its call may
-// be the next.
+// take hours must not take the others' turn. Where a function is known that has
+// no calls, its next one must find a place: so each of the others gets half of
+// what is left, and the last place is for one that has none.
 func (r *Room) fair(f *function) bool {
 	limit, known := int(r.limit.now), len(r.functions)
-	if known < 2 || limit < 2 || f.running == 0 || r.running < limit-max(limit/keptPlaces, 1) {
+	left := limit - r.running
+	if known < 2 || limit < 2 || f.running == 0 || left > max(limit/keptPlaces, 1) {
 		return true
+	}
+	if known > r.active && f.running >= left {
+		return false
 	}
 	return (f.running+1)*min(r.active+1, known) <= limit
 }

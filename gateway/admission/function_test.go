@@ -27,11 +27,14 @@ func TestRoom_leavesAPlaceToWhoComesRarely(t *testing.T) {
 	for name, test := range map[string]struct {
 		limit, hogs int
 		quiet       time.Duration
+		late        bool // one after the other, not in turn
 	}{
 		"beside one, and few places":     {limit: 5, hogs: 1},
 		"beside one, and two places":     {limit: 2, hogs: 1},
 		"beside one, after half a day":   {limit: 100, hogs: 1, quiet: 12 * time.Hour},
 		"beside two":                     {limit: 100, hogs: 2},
+		"beside two, one of them late":   {limit: 100, hogs: 2, late: true},
+		"beside four, all of them late":  {limit: 100, hogs: 4, late: true},
 		"beside as many as are kept for": {limit: 100, hogs: 8},
 		"beside many":                    {limit: 100, hogs: 30},
 	} {
@@ -43,9 +46,13 @@ func TestRoom_leavesAPlaceToWhoComesRarely(t *testing.T) {
 				wantAnswer(t, <-send(r, callOf("cron", "0")))
 				time.Sleep(test.quiet)
 				for i := range 300 {
-					send(r, callOf(fmt.Sprint("hog", i%test.hogs), fmt.Sprint("hog", i)))
+					hog := i % test.hogs
+					if test.late {
+						hog = i * test.hogs / 300
+					}
+					send(r, callOf(fmt.Sprint("hog", hog), fmt.Sprint("hog", i)))
+					synctest.Wait()
 				}
-				time.Sleep(time.Second)
 				got := <-send(r, callOf("cron", "1"))
 				wantAnswer(t, got)
 				if got.after > time.Second {
@@ -58,6 +65,30 @@ func TestRoom_leavesAPlaceToWhoComesRarely(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who has more than its share does not get what another one gives back, though
+// that one has calls.
+func TestRoom_keepsPlacesForWhoHasLessThanItsShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(t, ofHogs())
+		o.Concurrency = Concurrency{Min: 1, Max: 40}
+		r := newRoom(t, o)
+		wantAnswer(t, <-send(r, callOf("other", "known")))
+		for i := range 100 {
+			send(r, callOf("hog", fmt.Sprint("hog", i)))
+		}
+		synctest.Wait()
+		send(r, callOf("other", "hog of another"))
+		for i := range 10 {
+			got := <-send(r, callOf("other", fmt.Sprint(i)))
+			wantAnswer(t, got)
+			if got.after > time.Second {
+				t.Errorf("answered after %v, want at once", got.after)
+			}
+		}
+		time.Sleep(10 * time.Hour)
+	})
 }
 
 // Where there are more functions than places, one that has none is not kept from
