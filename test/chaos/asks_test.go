@@ -68,8 +68,10 @@ func ask(tb testing.TB, address string, atOnce int, kinds map[string]askKind) *a
 		a.client.CloseIdleConnections()
 	}
 	tb.Cleanup(a.stop)
-	for name, kind := range kinds {
+	for name := range kinds {
 		a.told[name] = map[string]int{}
+	}
+	for name, kind := range kinds {
 		for range atOnce {
 			a.stopped.Go(func() {
 				for ctx.Err() == nil {
