@@ -25,7 +25,7 @@ func TestEvents_clockStepsWhileInngestIsAway(t *testing.T) {
 		"durable": "events: {spool: {mode: durable}, " + quick + "}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			const events = 4000
+			const events = 2400
 			s := newServer(t)
 			newSink(t, s)
 			g := newSteppedGateway(t, s, nil, settings)
