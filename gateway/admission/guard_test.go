@@ -234,6 +234,32 @@ func TestGuard_off(t *testing.T) {
 	})
 }
 
+// One that came in the same moment as the first has its place too.
+func TestGuard_letsAFollowerOfTheSameMomentTakeThePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := &fakeApp{open: true, step: takes(time.Second)}
+		o := options(t, app)
+		o.Concurrency = Concurrency{Min: 1, Max: 1}
+		r := newRoom(t, o)
+		var gone atomic.Bool
+		c := newCall("repeated")
+		c.Gone = gone.Load
+		first := send(r, c)
+		synctest.Wait()
+		second := send(r, newCall("repeated"))
+		time.Sleep(time.Second)
+		send(r, newCall("after"))
+		gone.Store(true)
+		refusal(t, <-first)
+		app.set(func(a *fakeApp) { a.open = false })
+		wantAnswer(t, <-second)
+		time.Sleep(10 * time.Second)
+		if got, want := fmt.Sprint(app.seen()), "[repeated after]"; got != want {
+			t.Errorf("the app had %s, want %s", got, want)
+		}
+	})
+}
+
 func TestGuard_letsAFollowerTakeThePlaceOfTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := &fakeApp{open: true, step: takes(time.Second)}

@@ -71,6 +71,7 @@ type waiter struct {
 	canary     bool
 	epoch      uint64
 	failure    *pool.Error // why it came back; nil: it has not been sent yet
+	heir       bool        // its place is one that it took over
 	ready      chan error  // told nil when its turn has come
 	parked     bool
 	prev, next *waiter
@@ -109,7 +110,7 @@ func (r *Room) park(c *call.Call, v *visit, failure *pool.Error) (*waiter, error
 		polled: polled{call: c}, fn: f, since: now, first: v.parked, bytes: int64(len(c.Head) + len(c.Body)),
 		failure: failure, ready: make(chan error, 1), cause: r.causeFor(f),
 	}
-	w.place = cmp.Or(v.place, c.Received)
+	w.place, w.heir = cmp.Or(v.place, c.Received), !v.place.IsZero()
 	w.began = began(c, now)
 	w.deadline = r.deadline(c, w.began.Add(r.patience.limit))
 	if failure == nil && r.mayPass(f) {
@@ -203,7 +204,7 @@ func (r *Room) seat(w *waiter) {
 		r.enlist(f)
 	}
 	w.prev = f.last
-	if w.failure != nil || w.place.Before(w.call.Received) {
+	if w.failure != nil || w.heir {
 		for w.next = f.first; w.next != nil && !w.next.place.After(w.place); {
 			w.next = w.next.next
 		}
