@@ -39,15 +39,7 @@ func newTalker(tb testing.TB, id string) *app {
 			w.Write(body)
 		}
 	})}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		server.Serve(ln)
-	}()
-	tb.Cleanup(func() {
-		server.Close()
-		<-served
-	})
+	serve(tb, server, ln)
 	return a
 }
 

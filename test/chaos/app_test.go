@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,7 @@ const appSteps = 3
 // A line tells the test what an app does, before it does it: so it counts what
 // was under way when the app was killed.
 type line struct {
-	Did     string `json:"did"` // call, step, answered, or dropped: see appConn
+	Did     string `json:"did"` // read, call, step, answered, other (than a call), or dropped: see appConn
 	Run     string `json:"run"`
 	Step    string `json:"step,omitempty"`
 	Attempt int    `json:"attempt"`
@@ -106,10 +107,11 @@ func (l *appListener) Accept() (net.Conn, error) {
 
 type connKey struct{}
 
-// An appConn notices when the app closes a connection from which it has read a
-// call and which it has not answered. A net/http server that shuts down does
-// that to one whose call it had read in this very moment: it still counts as
-// idle. Nobody can know then whether the call was worked on.
+// An appConn tells of each request as soon as anything of it was read, and notices
+// when the app closes a connection from which it has read a call and which it has
+// not answered. A net/http server that shuts down does that to one whose call it
+// had read in this very moment: it still counts as idle. Nobody can know then
+// whether the call was worked on.
 type appConn struct {
 	net.Conn
 	app        *appProcess
@@ -118,8 +120,8 @@ type appConn struct {
 
 func (c *appConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.unanswered.Store(true)
+	if n > 0 && !c.unanswered.Swap(true) {
+		c.app.tell(line{Did: "read"})
 	}
 	return n, err
 }
@@ -156,28 +158,34 @@ func (a *appProcess) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(inngest.HeaderSDK, "js:v4.24.0")
 	w.Header().Set(inngest.HeaderRequestVersion, "2")
 	w.Header().Set("Content-Type", "application/json")
+	told := a.serve(w, r, body)
+	// Before it is sent: the next request may be read at once.
+	r.Context().Value(connKey{}).(*appConn).unanswered.Store(false)
+	http.NewResponseController(w).Flush()
+	a.tell(told)
+}
+
+// serve answers a request, and returns what is to be told of it then.
+func (a *appProcess) serve(w http.ResponseWriter, r *http.Request, body []byte) line {
 	if r.Method != http.MethodPost {
 		io.WriteString(w, `{}`)
-		return
+		return line{Did: "other"}
 	}
 	if err := a.verifier.Verify([]byte(r.Header.Get(inngest.HeaderSignature)), body); err != nil {
 		w.WriteHeader(http.StatusUnauthorized)
 		io.WriteString(w, `{}`)
-		return
+		return line{Did: "other"}
 	}
 	var call inngest.CallRequest
 	if err := json.Unmarshal(body, &call); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
-		return
+		return line{Did: "other"}
 	}
 	told := line{Did: "call", Run: call.Ctx.RunID, Attempt: call.Ctx.Attempt, Job: call.Ctx.JobID, Generation: call.Ctx.GenerationID}
 	a.tell(told)
 	a.answer(w, call, told)
-	if http.NewResponseController(w).Flush() == nil {
-		r.Context().Value(connKey{}).(*appConn).unanswered.Store(false)
-	}
 	told.Did = "answered"
-	a.tell(told)
+	return told
 }
 
 // answer runs the first step that is not known, or says that there is no more.
@@ -280,6 +288,13 @@ func (a *app) did(what string) (n int) {
 		}
 	}
 	return n
+}
+
+// inHand is how many calls an app that was killed so many times had in its hands
+// then, at most: those that it had read and not answered. One that was read a
+// moment before may not be told yet, in each thread of the app.
+func (a *app) inHand(kills int) int {
+	return a.did("read") - a.did("answered") - a.did("other") + kills*runtime.NumCPU()
 }
 
 // executions counts how often each step of each run was executed.

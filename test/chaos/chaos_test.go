@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,6 +103,19 @@ var nextPort = func() *atomic.Int64 {
 	first.Store(rand.Int64N(12_000))
 	return first
 }()
+
+// serve runs a server until the test ends.
+func serve(tb testing.TB, server *http.Server, ln net.Listener) {
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		server.Serve(ln)
+	}()
+	tb.Cleanup(func() {
+		server.Close()
+		<-served
+	})
+}
 
 // until asks again and again until a condition holds that nothing tells of.
 func until(tb testing.TB, what string, holds func() bool) {

@@ -20,10 +20,7 @@ import (
 // gateway is down. What was acknowledged arrives, and runs once: no step makes
 // other ids, forgets one, or ages what is in the spool by more than itself.
 func TestEvents_clockStepsWhileInngestIsAway(t *testing.T) {
-	for name, settings := range map[string]string{
-		"hybrid":  "events: {" + quick + "}",
-		"durable": "events: {spool: {mode: durable}, " + quick + "}",
-	} {
+	for name, settings := range spoolModes() {
 		t.Run(name, func(t *testing.T) {
 			const events = 2400
 			s := newServer(t)

@@ -52,16 +52,8 @@ func newRepeater(tb testing.TB, gateway string, within time.Duration) *repeater 
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}, Timeout: patience},
 	}
 	server := &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		server.Serve(ln)
-	}()
-	tb.Cleanup(func() {
-		server.Close()
-		<-served
-		r.copies.Wait()
-	})
+	tb.Cleanup(r.copies.Wait)
+	serve(tb, server, ln)
 	return r
 }
 

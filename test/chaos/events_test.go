@@ -106,13 +106,18 @@ func (g *gateway) metric(name string, labels ...string) float64 {
 	return sum
 }
 
+// spoolModes are settings for the ways in which events can be kept, by name.
+func spoolModes() map[string]string {
+	return map[string]string{
+		"hybrid":  "events: {" + quick + "}",
+		"durable": "events: {spool: {mode: durable}, " + quick + "}",
+	}
+}
+
 // Inngest goes away while events are sent, and the gateway is killed twice before
 // it comes back. What was acknowledged arrives, and runs once.
 func TestEvents_surviveKillsOfTheGatewayWhileInngestIsAway(t *testing.T) {
-	for name, settings := range map[string]string{
-		"hybrid":  "events: {" + quick + "}",
-		"durable": "events: {spool: {mode: durable}, " + quick + "}",
-	} {
+	for name, settings := range spoolModes() {
 		t.Run(name, func(t *testing.T) {
 			const events = 10_000
 			s := newServer(t)
@@ -174,10 +179,7 @@ func TestEvents_surviveInASpoolElsewhere(t *testing.T) {
 // Inngest fails at random: it refuses, forgets to answer, resets before and after
 // it has taken all or some of the events. The gateway is killed in between.
 func TestEvents_surviveAnInngestInTrouble(t *testing.T) {
-	for name, settings := range map[string]string{
-		"hybrid":  "events: {" + quick + "}",
-		"durable": "events: {spool: {mode: durable}, " + quick + "}",
-	} {
+	for name, settings := range spoolModes() {
 		t.Run(name, func(t *testing.T) {
 			const events = 2000
 			s := newServer(t)

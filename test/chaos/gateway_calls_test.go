@@ -13,8 +13,8 @@ func TestGateways_replacedWhileCallsRun(t *testing.T) {
 	const rounds = 2
 	s := newServer(t)
 	a := newApp(t, "shop", 5*time.Millisecond)
-	// The delay is longer than the balancer needs to notice.
-	more := "drain: {delay: 200ms}"
+	// The delay is much longer than the balancer needs to notice.
+	more := "drain: {delay: 1s}"
 	gateways := []*gateway{newGateway(t, s, []*app{a}, more), newGateway(t, s, []*app{a}, more)}
 	a.start()
 	for _, g := range gateways {

@@ -47,10 +47,10 @@ func TestEvents_thatGetNoClearAnswerHoldUpNobody(t *testing.T) {
 		"durable": {"events: {spool: {mode: durable}, " + quick + "}", devserver.EventFault{Status: 500}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const events = 3000
+			const events = 2000
 			s := newServer(t)
 			newSink(t, s)
-			odd := func(n int) bool { return n%211 == 17 }
+			odd := func(n int) bool { return n%401 == 17 }
 			s.FaultEvents(oddly(c.fault, odd))
 			g := newGateway(t, s, nil, c.settings)
 			g.start()

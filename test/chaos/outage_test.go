@@ -75,15 +75,7 @@ func newFront(tb testing.TB, a *app) *front {
 		w.WriteHeader(http.StatusBadGateway)
 	}
 	server := &http.Server{Handler: proxy, ReadHeaderTimeout: time.Minute}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		server.Serve(ln)
-	}()
-	tb.Cleanup(func() {
-		server.Close()
-		<-served
-	})
+	serve(tb, server, ln)
 	return f
 }
 
